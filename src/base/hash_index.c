@@ -1,0 +1,91 @@
+/* Linear probing, at most three quarters full, with backward-shift deletion: no tombstones, so a
+ * table with churn does not slow down. */
+#include "hash_index.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { FIRST_CAPACITY = 16 };
+
+void hash_index_init(struct hash_index *index, const void *table,
+                     uint64_t (*hash_of)(const void *table, uint32_t item),
+                     bool (*has_key)(const void *table, uint32_t item, const void *key))
+{
+    *index = (struct hash_index){.hash_of = hash_of, .has_key = has_key, .table = table};
+}
+
+void hash_index_fini(struct hash_index *index)
+{
+    free(index->places);
+    index->places = NULL;
+    index->capacity = index->count = 0;
+}
+
+uint32_t hash_index_find(const struct hash_index *index, uint64_t hash, const void *key)
+{
+    if (index->capacity == 0)
+        return HASH_INDEX_NONE;
+    uint32_t mask = index->capacity - 1;
+    for (uint32_t i = (uint32_t)hash & mask; index->places[i] != 0; i = (i + 1) & mask)
+        if (index->has_key(index->table, index->places[i] - 1, key))
+            return index->places[i] - 1;
+    return HASH_INDEX_NONE;
+}
+
+static void place(uint32_t *places, uint32_t capacity, uint64_t hash, uint32_t item)
+{
+    uint32_t mask = capacity - 1;
+    uint32_t i = (uint32_t)hash & mask;
+    while (places[i] != 0)
+        i = (i + 1) & mask;
+    places[i] = item + 1;
+}
+
+bool hash_index_reserve(struct hash_index *index)
+{
+    if (index->count < index->capacity - index->capacity / 4 && index->capacity != 0)
+        return true;
+    if (index->capacity >= UINT32_C(1) << 30)
+        return false;
+    uint32_t capacity = index->capacity ? index->capacity * 2 : FIRST_CAPACITY;
+    uint32_t *places = calloc(capacity, sizeof *places);
+    if (!places)
+        return false;
+    for (uint32_t i = 0; i < index->capacity; i++)
+        if (index->places[i] != 0) {
+            uint32_t item = index->places[i] - 1;
+            place(places, capacity, index->hash_of(index->table, item), item);
+        }
+    free(index->places);
+    index->places = places;
+    index->capacity = capacity;
+    return true;
+}
+
+void hash_index_insert(struct hash_index *index, uint64_t hash, uint32_t item)
+{
+    assert(index->count < index->capacity);
+    place(index->places, index->capacity, hash, item);
+    index->count++;
+}
+
+void hash_index_remove(struct hash_index *index, uint64_t hash, uint32_t item)
+{
+    assert(index->capacity != 0);
+    uint32_t mask = index->capacity - 1;
+    uint32_t hole = (uint32_t)hash & mask;
+    while (index->places[hole] != item + 1) {
+        assert(index->places[hole] != 0);
+        hole = (hole + 1) & mask;
+    }
+    /* Pull back every later item of the run that may stand in the hole. */
+    for (uint32_t i = (hole + 1) & mask; index->places[i] != 0; i = (i + 1) & mask) {
+        uint32_t home = (uint32_t)index->hash_of(index->table, index->places[i] - 1) & mask;
+        if (((i - home) & mask) >= ((i - hole) & mask)) {
+            index->places[hole] = index->places[i];
+            hole = i;
+        }
+    }
+    index->places[hole] = 0;
+    index->count--;
+}

@@ -1,0 +1,38 @@
+/* An open-addressing index from keys to small numbers (the slots of some table that the caller
+ * owns). The index stores four bytes a place and no keys: the caller says whether an item has the
+ * key, and what an item's hash is when the index grows. */
+#ifndef BASE_HASH_INDEX_H
+#define BASE_HASH_INDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HASH_INDEX_NONE UINT32_MAX
+
+struct hash_index {
+    uint32_t *places;  /* item + 1; 0 is empty */
+    uint32_t capacity; /* 0 or a power of two */
+    uint32_t count;
+    uint64_t (*hash_of)(const void *table, uint32_t item);
+    bool (*has_key)(const void *table, uint32_t item, const void *key);
+    const void *table; /* borrowed; handed to both functions */
+};
+
+void hash_index_init(struct hash_index *index, const void *table,
+                     uint64_t (*hash_of)(const void *table, uint32_t item),
+                     bool (*has_key)(const void *table, uint32_t item, const void *key));
+void hash_index_fini(struct hash_index *index);
+
+/* The item with this key, or HASH_INDEX_NONE. */
+uint32_t hash_index_find(const struct hash_index *index, uint64_t hash, const void *key);
+
+/* Makes sure that the next insert can't fail; false when memory is out. */
+bool hash_index_reserve(struct hash_index *index);
+
+/* Adds an item whose key is not in the index; a reserve must have come before. */
+void hash_index_insert(struct hash_index *index, uint64_t hash, uint32_t item);
+
+/* Removes an item that is in the index. Its hash must still be computable. */
+void hash_index_remove(struct hash_index *index, uint64_t hash, uint32_t item);
+
+#endif
