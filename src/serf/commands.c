@@ -1,0 +1,245 @@
+/* What this member's own users ask for. Every command ends in exactly one EFFECT_COMMAND_DONE. */
+#include "serf_internal.h"
+
+#include <stdlib.h>
+
+void command_done(struct serf *serf, uint32_t id, bool ok, uint32_t count, const char *error)
+{
+    if (id == 0)
+        return;
+    struct effect *effect = outbox_add(&serf->swim.outbox, EFFECT_COMMAND_DONE);
+    if (!effect)
+        return;
+    effect->done.command = id;
+    effect->done.ok = ok;
+    effect->done.count = count;
+    if (error)
+        outbox_copy(&serf->swim.outbox, &effect->done.error, span_text(error));
+}
+
+static uint32_t next_command_id(struct serf *serf)
+{
+    do
+        serf->last_command++;
+    while (serf->last_command == 0 || number_map_find(&serf->commands, serf->last_command));
+    return serf->last_command;
+}
+
+struct command *command_new(struct serf *serf, enum command_kind kind)
+{
+    struct command *command =
+        serf->commands.count < COMMANDS_MAX ? calloc(1, sizeof *command) : NULL;
+    uint32_t id = next_command_id(serf);
+    if (!command || !timer_heap_reserve(&serf->swim.timers, 1) ||
+        !number_map_insert(&serf->commands, id, command)) {
+        free(command);
+        return NULL;
+    }
+    command->id = id;
+    command->kind = kind;
+    command->timer.kind = TIMER_COMMAND;
+    return command;
+}
+
+void command_end(struct serf *serf, struct command *command, bool ok, const char *error)
+{
+    timer_cancel(&serf->swim.timers, &command->timer);
+    if (serf->leave == command)
+        serf->leave = NULL;
+    if (serf->tag_change == command)
+        serf->tag_change = NULL;
+    number_map_remove(&serf->commands, command->id);
+    intern_release(serf->swim.pool, command->message);
+    command_done(serf, command->id, ok, 0, error);
+    free(command);
+}
+
+void commands_fini(struct serf *serf)
+{
+    uint32_t position = 0;
+    struct command *command;
+    while ((command = number_map_next(&serf->commands, &position))) {
+        intern_release(serf->swim.pool, command->message);
+        free(command);
+    }
+    number_map_fini(&serf->commands);
+}
+
+/* A command that could not even begin. */
+static uint32_t refuse(struct serf *serf, const char *error)
+{
+    uint32_t id = next_command_id(serf);
+    command_done(serf, id, false, 0, error);
+    return id;
+}
+
+/* Broadcasts a leave intent and lets the command wait for the end of it. */
+static bool spread(struct serf *serf, struct command *command, const struct leave_intent *intent)
+{
+    buffer_reset(&serf->scratch);
+    serf_message_write(&serf->scratch, SERF_LEAVE, &leave_intent_structure, intent);
+    struct atom *message = queue_message(serf, &serf->intents, buffer_span(&serf->scratch), true);
+    if (!message)
+        return false;
+    command->message = intern_retain(message);
+    timer_set(&serf->swim.timers, &command->timer, serf->swim.now + serf->config.broadcast_timeout);
+    return true;
+}
+
+/* Somebody else is there to hear what we say, if only the member that we speak of. */
+static bool has_listeners(const struct serf *serf)
+{
+    return swim_other_live_count(&serf->swim) > 0;
+}
+
+/* --- leave (Serf specification, 3.4) --- */
+
+static void leave_depart(struct serf *serf, struct command *command)
+{
+    intern_release(serf->swim.pool, command->message);
+    command->message = NULL;
+    command->leave_stage = LEAVE_DEPARTURE;
+    timer_cancel(&serf->swim.timers, &command->timer);
+    swim_leave(&serf->swim, serf->config.broadcast_timeout);
+}
+
+void command_left(struct serf *serf, bool timed_out)
+{
+    struct command *command = serf->leave;
+    if (!command || command->leave_stage != LEAVE_DEPARTURE)
+        return;
+    if (timed_out)
+        serf_log(serf, LOG_LEVEL_WARN,
+                 "serf: timeout waiting for leave broadcast: timeout waiting for leave broadcast");
+    command->leave_stage = LEAVE_PROPAGATE;
+    /* With nobody left to hear it there is nothing to wait for. */
+    uint64_t delay = has_listeners(serf) ? serf->config.leave_propagate_delay : 0;
+    timer_set(&serf->swim.timers, &command->timer, serf->swim.now + delay);
+}
+
+void command_member_departed(struct serf *serf)
+{
+    if (!serf->leave || has_listeners(serf))
+        return;
+    if (serf->leave->leave_stage == LEAVE_INTENT)
+        leave_depart(serf, serf->leave);
+    else if (serf->leave->leave_stage == LEAVE_DEPARTURE)
+        command_left(serf, false);
+}
+
+uint32_t serf_leave(struct serf *serf, uint64_t now)
+{
+    serf->swim.now = now;
+    uint32_t id;
+    if (serf->state == SERF_LEFT) {
+        id = next_command_id(serf);
+        command_done(serf, id, true, 0, NULL);
+        return id;
+    }
+    if (serf->state == SERF_LEAVING)
+        return refuse(serf, "Leave already in progress");
+    struct command *command = command_new(serf, COMMAND_LEAVE);
+    if (!command)
+        return refuse(serf, "out of memory");
+    id = command->id;
+    serf->leave = command;
+    serf->state = SERF_LEAVING;
+    policy_fini(serf);
+    struct leave_intent intent = {.ltime = serf->clock,
+                                  .node = member_name(&serf->swim.table, serf->swim.self)};
+    serf->clock++;
+    handle_leave_intent(serf, &intent);
+    if (!has_listeners(serf) || !spread(serf, command, &intent))
+        leave_depart(serf, command);
+    serf_pump(serf);
+    return id;
+}
+
+/* --- force-leave --- */
+
+uint32_t serf_force_leave(struct serf *serf, uint64_t now, struct span name, bool prune)
+{
+    serf->swim.now = now;
+    if (name.size < 1 || name.size > MEMBER_NAME_SIZE_MAX)
+        return refuse(serf, "a node name has 1 to 255 bytes");
+    struct command *command = command_new(serf, COMMAND_FORCE_LEAVE);
+    if (!command)
+        return refuse(serf, "out of memory");
+    uint32_t id = command->id;
+    struct leave_intent intent = {.ltime = serf->clock, .node = name, .prune = prune};
+    serf->clock++;
+    handle_leave_intent(serf, &intent);
+    if (!has_listeners(serf))
+        command_end(serf, command, true, NULL);
+    else if (!spread(serf, command, &intent))
+        command_end(serf, command, false, "the intent could not be queued: out of memory");
+    serf_pump(serf);
+    return id;
+}
+
+/* --- tags --- */
+
+uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, size_t count)
+{
+    serf->swim.now = now;
+    struct buffer meta;
+    buffer_init(&meta, META_SIZE_MAX);
+    uint32_t id;
+    if (!serf_encode_tags(&meta, serf->config.protocol_version, tags, count)) {
+        id = refuse(serf, "Encoded length of tags exceeds limit of 512 bytes");
+    } else {
+        struct command *command = command_new(serf, COMMAND_SET_TAGS);
+        if (serf->tag_change) /* overtaken: its tags will never be seen */
+            command_end(serf, serf->tag_change, true, NULL);
+        serf->tag_change = command;
+        id = command ? command->id : 0;
+        if (!command ||
+            !swim_update_meta(&serf->swim, buffer_span(&meta), serf->config.broadcast_timeout)) {
+            if (command)
+                command_end(serf, command, false, "out of memory");
+            else
+                id = refuse(serf, "out of memory");
+        }
+    }
+    buffer_fini(&meta);
+    serf_pump(serf);
+    return id;
+}
+
+void command_updated(struct serf *serf, bool timed_out)
+{
+    if (serf->tag_change)
+        command_end(serf, serf->tag_change, !timed_out,
+                    timed_out ? "timeout waiting for update broadcast" : NULL);
+}
+
+/* --- waiting --- */
+
+void command_broadcast_finished(struct serf *serf, const struct atom *message)
+{
+    uint32_t position = 0;
+    struct command *command;
+    /* Ended at the next turn: a queue that is being drawn from must not change. */
+    while ((command = number_map_next(&serf->commands, &position)))
+        if (command->message == message) {
+            intern_release(serf->swim.pool, command->message);
+            command->message = NULL;
+            timer_set(&serf->swim.timers, &command->timer, serf->swim.now);
+        }
+}
+
+void command_timer(struct serf *serf, struct timer *timer)
+{
+    struct command *command = (struct command *)(void *)timer;
+    bool heard = command->message == NULL;
+    if (command->kind == COMMAND_FORCE_LEAVE) {
+        command_end(serf, command, heard, heard ? NULL : "timed out broadcasting node removal");
+    } else if (command->leave_stage == LEAVE_INTENT) {
+        if (!heard)
+            serf_log(serf, LOG_LEVEL_WARN, "serf: timeout while waiting for graceful leave");
+        leave_depart(serf, command);
+    } else {
+        serf->state = SERF_LEFT;
+        command_end(serf, command, true, NULL);
+    }
+}

@@ -1,0 +1,373 @@
+/* Joining: a list of addresses, each resolved, each answer asked by a push/pull, several at a time
+ * (memberlist specification, 9.1). A user's join and the tries of the policy are the same thing. */
+#include "serf_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static char *copy_text(struct span text)
+{
+    char *copy = malloc(text.size + 1);
+    if (!copy)
+        return NULL;
+    if (text.size)
+        memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    return copy;
+}
+
+static void free_join(struct join *join)
+{
+    for (uint32_t i = 0; i < join->entry_count; i++) {
+        free(join->entries[i].text);
+        free(join->entries[i].error);
+    }
+    for (uint32_t i = 0; i < join->contact_count; i++)
+        free(join->contacts[i].error);
+    free(join->entries);
+    free(join->contacts);
+    free(join);
+}
+
+void joins_fini(struct serf *serf)
+{
+    while (serf->joins) {
+        struct join *join = serf->joins;
+        serf->joins = join->next;
+        free_join(join);
+    }
+}
+
+bool joins_ignore_old(const struct serf *serf)
+{
+    for (const struct join *join = serf->joins; join; join = join->next)
+        if (join->ignore_old)
+            return true;
+    return false;
+}
+
+/* --- what was said in the list --- */
+
+struct join_address {
+    struct span host; /* without brackets */
+    uint16_t port;
+};
+
+static bool parse_port(struct span text, uint16_t *port)
+{
+    uint32_t value = 0;
+    if (text.size < 1 || text.size > 5)
+        return false;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        value = value * 10 + (uint32_t)(text.data[i] - '0');
+    }
+    *port = (uint16_t)value;
+    return value <= UINT16_MAX;
+}
+
+/* Where the port's colon is, or text.size when there is no port: a bracketed address has one behind
+ * the bracket, anything else has a port when it has exactly one colon. */
+static size_t port_colon(struct span text)
+{
+    size_t colons = 0, last_colon = text.size, last_bracket = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] == ':') {
+            colons++;
+            last_colon = i;
+        } else if (text.data[i] == ']') {
+            last_bracket = i;
+        }
+    }
+    bool bracketed = text.size > 0 && text.data[0] == '[';
+    if (bracketed)
+        return colons > 0 && last_colon > last_bracket ? last_colon : text.size;
+    return colons == 1 ? last_colon : text.size;
+}
+
+/* "[name/]host[:port]"; NULL when well-formed, else what is wrong. */
+static const char *parse_address(struct span text, uint16_t default_port,
+                                 struct join_address *address)
+{
+    const uint8_t *slash = text.size ? memchr(text.data, '/', text.size) : NULL;
+    if (slash == text.data && slash)
+        return "empty node name provided";
+    if (slash)
+        text = span_from(text, (size_t)(slash - text.data) + 1);
+    size_t colon = port_colon(text);
+    address->port = default_port;
+    if (colon < text.size && !parse_port(span_from(text, colon + 1), &address->port))
+        return "the port must be a number from 0 to 65535";
+    address->host = span_make(text.data, colon);
+    if (colon >= 2 && text.data[0] == '[' && text.data[colon - 1] == ']')
+        address->host = span_make(text.data + 1, colon - 2);
+    if (address->host.size == 0)
+        return "no host is named";
+    if (address->host.size > 253)
+        return "a host name has at most 253 characters";
+    return NULL;
+}
+
+/* --- contacts --- */
+
+static bool add_contact(struct join *join, uint32_t entry, const struct endpoint *endpoint)
+{
+    if (join->contact_count == join->contact_capacity) {
+        uint32_t capacity = join->contact_capacity ? join->contact_capacity * 2 : 4;
+        struct contact *contacts = realloc(join->contacts, capacity * sizeof *contacts);
+        if (!contacts)
+            return false;
+        join->contacts = contacts;
+        join->contact_capacity = capacity;
+    }
+    join->contacts[join->contact_count++] = (struct contact){.endpoint = *endpoint, .entry = entry};
+    return true;
+}
+
+static void fail_contact(struct serf *serf, struct contact *contact, struct span error)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    contact->state = CONTACT_FAILED;
+    contact->error = copy_text(error);
+    serf_log(serf, LOG_LEVEL_DEBUG, "memberlist: failed to join %s: %.*s",
+             endpoint_text(&contact->endpoint, text), SPAN_PRINT(error));
+}
+
+static void start_contacts(struct serf *serf, struct join *join)
+{
+    for (uint32_t i = 0; i < join->contact_count && join->running < CONTACTS_AT_ONCE_MAX; i++) {
+        struct contact *contact = &join->contacts[i];
+        if (contact->state != CONTACT_WAITING)
+            continue;
+        contact->sync = swim_join(&serf->swim, &contact->endpoint, join->dial_timeout);
+        if (contact->sync == 0) {
+            fail_contact(serf, contact, span_text("too many streams are open"));
+            continue;
+        }
+        contact->state = CONTACT_RUNNING;
+        join->running++;
+    }
+}
+
+static void fail_entry(struct serf *serf, struct join_entry *entry, const char *reason)
+{
+    char error[768];
+    snprintf(error, sizeof error, "failed to resolve %s: %s", entry->text ? entry->text : "",
+             reason);
+    entry->error = copy_text(span_text(error));
+    serf_log(serf, LOG_LEVEL_WARN, "memberlist: %s", error);
+}
+
+static void ask_for_name(struct serf *serf, struct join *join, uint32_t entry,
+                         const struct join_address *address)
+{
+    struct effect *effect = outbox_add(&serf->swim.outbox, EFFECT_RESOLVE);
+    if (!effect) {
+        join->entries[entry].error = copy_text(span_text("out of memory"));
+        return;
+    }
+    if (++serf->last_request == 0)
+        serf->last_request = 1;
+    effect->resolve.request = serf->last_request;
+    effect->resolve.port = address->port;
+    outbox_copy(&serf->swim.outbox, &effect->resolve.host, address->host);
+    join->entries[entry].request = serf->last_request;
+    join->unresolved++;
+}
+
+static void start_entry(struct serf *serf, struct join *join, uint32_t entry, struct span text)
+{
+    struct join_address address = {0};
+    struct endpoint endpoint;
+    char host[256];
+    const char *wrong = parse_address(text, serf->config.swim.bind_port, &address);
+    join->entries[entry].text = copy_text(text);
+    if (wrong) {
+        fail_entry(serf, &join->entries[entry], wrong);
+        return;
+    }
+    snprintf(host, sizeof host, "%.*s", SPAN_PRINT(address.host));
+    if (!endpoint_from_text(&endpoint, host, address.port))
+        ask_for_name(serf, join, entry, &address);
+    else if (!add_contact(join, entry, &endpoint))
+        join->entries[entry].error = copy_text(span_text("out of memory"));
+}
+
+struct join *join_start(struct serf *serf, const struct span *addresses, size_t count,
+                        uint32_t command, bool replay, bool check, uint64_t dial_timeout)
+{
+    struct join *join = calloc(1, sizeof *join);
+    struct join_entry *entries = calloc(count + 1, sizeof *entries);
+    if (!join || !entries) {
+        free(join);
+        free(entries);
+        return NULL;
+    }
+    *join = (struct join){.next = serf->joins,
+                          .command = command,
+                          .ignore_old = !replay,
+                          .check = check,
+                          .dial_timeout = dial_timeout,
+                          .entries = entries,
+                          .entry_count = (uint32_t)count};
+    serf->joins = join;
+    for (uint32_t entry = 0; entry < count; entry++)
+        start_entry(serf, join, entry, addresses[entry]);
+    start_contacts(serf, join);
+    return join;
+}
+
+/* --- answers --- */
+
+static struct join *join_of_request(struct serf *serf, uint32_t request, uint32_t *entry)
+{
+    for (struct join *join = serf->joins; join; join = join->next)
+        for (uint32_t i = 0; i < join->entry_count; i++)
+            if (request != 0 && join->entries[i].request == request) {
+                *entry = i;
+                return join;
+            }
+    return NULL;
+}
+
+void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
+                   size_t count, const char *error)
+{
+    uint32_t entry;
+    struct join *join = join_of_request(serf, request, &entry);
+    if (!join)
+        return;
+    join->entries[entry].request = 0;
+    join->unresolved--;
+    if (count == 0)
+        fail_entry(serf, &join->entries[entry], error ? error : "no address");
+    for (size_t i = 0; i < count && i < RESOLVED_ADDRESSES_MAX; i++)
+        if (!add_contact(join, entry, &endpoints[i]))
+            break;
+    start_contacts(serf, join);
+    join_end_if_done(serf, join);
+}
+
+static struct contact *contact_of_sync(struct serf *serf, uint32_t sync, struct join **owner)
+{
+    for (struct join *join = serf->joins; join; join = join->next)
+        for (uint32_t i = 0; i < join->contact_count; i++)
+            if (join->contacts[i].state == CONTACT_RUNNING && join->contacts[i].sync == sync) {
+                *owner = join;
+                return &join->contacts[i];
+            }
+    return NULL;
+}
+
+void join_synced(struct serf *serf, const struct effect *effect)
+{
+    struct join *join;
+    struct contact *contact = contact_of_sync(serf, effect->sync.sync, &join);
+    if (!contact)
+        return; /* a reconnect: nobody waits for it */
+    join->running--;
+    if (effect->sync.ok) {
+        contact->state = CONTACT_DONE;
+        join->reached++;
+        join->peers += !effect->sync.self;
+        join->new_members += effect->sync.new_members;
+    } else {
+        fail_contact(serf, contact, effect->sync.error);
+    }
+    start_contacts(serf, join);
+    join_end_if_done(serf, join);
+}
+
+/* --- the end --- */
+
+static uint32_t error_count(const struct join *join)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < join->entry_count; i++)
+        count += join->entries[i].error != NULL;
+    for (uint32_t i = 0; i < join->contact_count; i++)
+        count += join->contacts[i].state == CONTACT_FAILED;
+    return count;
+}
+
+static void append_error(struct buffer *out, bool one_line, const char *text)
+{
+    if (one_line)
+        buffer_printf(out, "%s%s", out->size ? "; " : "", text);
+    else
+        buffer_printf(out, "\t* %s\n", text);
+}
+
+void join_error_text(const struct join *join, bool one_line, struct buffer *out)
+{
+    uint32_t count = error_count(join);
+    if (!one_line)
+        buffer_printf(out, "%u error%s occurred:\n", count, count == 1 ? "" : "s");
+    for (uint32_t entry = 0; entry < join->entry_count; entry++) {
+        if (join->entries[entry].error)
+            append_error(out, one_line, join->entries[entry].error);
+        for (uint32_t i = 0; i < join->contact_count; i++) {
+            const struct contact *contact = &join->contacts[i];
+            if (contact->entry != entry || contact->state != CONTACT_FAILED)
+                continue;
+            char where[ENDPOINT_TEXT_SIZE], text[768];
+            snprintf(text, sizeof text, "failed to join %s: %s",
+                     endpoint_text(&contact->endpoint, where),
+                     contact->error ? contact->error : "out of memory");
+            append_error(out, one_line, text);
+        }
+    }
+    if (!one_line)
+        buffer_append_text(out, "\n");
+}
+
+static void unlink_join(struct serf *serf, struct join *join)
+{
+    struct join **link = &serf->joins;
+    while (*link != join)
+        link = &(*link)->next;
+    *link = join->next;
+}
+
+void join_end_if_done(struct serf *serf, struct join *join)
+{
+    if (join->unresolved > 0 || join->running > 0)
+        return;
+    unlink_join(serf, join);
+    if (join->reached > 0 && !join->check)
+        broadcast_join_intent(serf);
+    if (join->command == 0) {
+        policy_try_ended(serf, join);
+    } else if (join->reached > 0 || join->entry_count == 0) {
+        command_done(serf, join->command, true, join->reached, NULL);
+    } else {
+        struct buffer text;
+        buffer_init(&text, 65536);
+        join_error_text(join, false, &text);
+        command_done(serf, join->command, false, 0, buffer_text(&text));
+        buffer_fini(&text);
+    }
+    free_join(join);
+}
+
+uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
+                   bool replay)
+{
+    serf->swim.now = now;
+    if (++serf->last_command == 0)
+        serf->last_command = 1;
+    uint32_t command = serf->last_command;
+    struct join *join = NULL;
+    if (serf->state != SERF_ALIVE)
+        command_done(serf, command, false, 0, "Serf can't Join after Leave or Shutdown");
+    else if (count > JOIN_ADDRESSES_MAX)
+        command_done(serf, command, false, 0, "more than 1024 addresses in one join");
+    else if (!(join = join_start(serf, addresses, count, command, replay, false,
+                                 serf->config.swim.tcp_timeout)))
+        command_done(serf, command, false, 0, "out of memory");
+    if (join)
+        join_end_if_done(serf, join);
+    serf_pump(serf);
+    return command;
+}

@@ -1,0 +1,242 @@
+#include "serf_internal.h"
+
+#include <stdlib.h>
+
+static const uint64_t first_wait = 400 * NANOSECONDS_PER_MS;
+static const uint64_t first_dial_timeout = 1 * NANOSECONDS_PER_S;
+/* While it is young a member that is alone looks often: a name service may have remembered that
+ * there was nobody yet. */
+static const uint64_t young_time = 120 * NANOSECONDS_PER_S;
+static const uint64_t young_wait_max = 5 * NANOSECONDS_PER_S;
+/* CHECKS_MIN checks, at most this far apart, fit into five seconds. */
+static const uint64_t check_wait = 800 * NANOSECONDS_PER_MS;
+
+void policy_fini(struct serf *serf)
+{
+    struct join_policy *policy = &serf->policy;
+    timer_cancel(&serf->swim.timers, &policy->timer);
+    for (uint32_t i = 0; i < policy->address_count; i++)
+        free(policy->addresses[i]);
+    free(policy->addresses);
+    policy->addresses = NULL;
+    policy->address_count = 0;
+    policy->phase = POLICY_OFF;
+}
+
+/* Between half of `wait` and all of it. */
+static uint64_t half_jittered(struct serf *serf, uint64_t wait)
+{
+    return wait / 2 + random_below(&serf->swim.random, wait / 2 + 1);
+}
+
+static bool is_alone(const struct serf *serf)
+{
+    return swim_other_live_count(&serf->swim) == 0;
+}
+
+/* The wait before the next try: half as long again as the last, up to the interval. */
+static uint64_t try_wait(struct serf *serf)
+{
+    struct join_policy *policy = &serf->policy;
+    uint64_t limit = policy->interval;
+    if (serf->swim.now - policy->started < young_time && limit > young_wait_max)
+        limit = young_wait_max;
+    uint64_t wait = first_wait;
+    for (uint32_t i = 0; i < policy->waits && wait < limit; i++)
+        wait += wait / 2;
+    policy->waits++;
+    return half_jittered(serf, wait < limit ? wait : limit);
+}
+
+static void log_addresses(struct serf *serf)
+{
+    const struct join_policy *policy = &serf->policy;
+    struct buffer list;
+    buffer_init(&list, 4096);
+    for (uint32_t i = 0; i < policy->address_count; i++)
+        buffer_printf(&list, "%s%s", i ? " " : "", policy->addresses[i]);
+    serf_log(serf, LOG_LEVEL_INFO, "agent: joining: [%s] replay: %s", buffer_text(&list),
+             policy->replay ? "true" : "false");
+    buffer_fini(&list);
+}
+
+static void start_try(struct serf *serf, bool check)
+{
+    struct join_policy *policy = &serf->policy;
+    struct span *addresses = malloc(policy->address_count * sizeof *addresses);
+    if (!addresses)
+        return;
+    for (uint32_t i = 0; i < policy->address_count; i++)
+        addresses[i] = span_text(policy->addresses[i]);
+    /* A service address that does not lead back to its own caller lets such a try hang: early
+     * ones get little time. */
+    bool patient = serf->swim.now - policy->started >= young_time;
+    uint64_t dial_timeout = serf->config.swim.tcp_timeout;
+    if (!patient && dial_timeout > first_dial_timeout)
+        dial_timeout = first_dial_timeout;
+    struct join *join =
+        join_start(serf, addresses, policy->address_count, 0, policy->replay, check, dial_timeout);
+    free(addresses);
+    if (!join)
+        return;
+    policy->in_flight++;
+    join_end_if_done(serf, join); /* every address may have been refused at once */
+}
+
+static void wait_for(struct serf *serf, uint64_t wait)
+{
+    timer_set(&serf->swim.timers, &serf->policy.timer, serf->swim.now + wait);
+}
+
+static void begin_trying(struct serf *serf)
+{
+    serf->policy.phase = POLICY_TRYING;
+    serf->policy.waits = 0;
+    wait_for(serf, 0);
+}
+
+static void begin_checking(struct serf *serf)
+{
+    struct join_policy *policy = &serf->policy;
+    policy->phase = POLICY_CHECKING;
+    policy->checks = policy->quiet_checks = 0;
+    wait_for(serf, half_jittered(serf, check_wait));
+}
+
+static void begin_watching(struct serf *serf)
+{
+    serf->policy.phase = POLICY_WATCHING;
+    wait_for(serf, half_jittered(serf, serf->policy.interval));
+}
+
+void policy_timer(struct serf *serf)
+{
+    struct join_policy *policy = &serf->policy;
+    switch (policy->phase) {
+    case POLICY_OFF:
+        break;
+    case POLICY_TRYING:
+        /* The next try does not wait for this one. */
+        wait_for(serf, try_wait(serf));
+        if (policy->in_flight < TRIES_AT_ONCE_MAX) {
+            serf_log(serf, LOG_LEVEL_INFO, "agent: Joining cluster...(replay: %s)",
+                     policy->replay ? "true" : "false");
+            log_addresses(serf);
+            start_try(serf, false);
+        }
+        break;
+    case POLICY_CHECKING:
+        wait_for(serf, half_jittered(serf, check_wait));
+        if (policy->in_flight < TRIES_AT_ONCE_MAX)
+            start_try(serf, true);
+        break;
+    case POLICY_WATCHING:
+        if (is_alone(serf)) {
+            serf_log(serf, LOG_LEVEL_INFO,
+                     "agent: alone in the cluster: asking the join addresses again");
+            begin_trying(serf);
+        } else {
+            wait_for(serf, half_jittered(serf, policy->interval));
+        }
+        break;
+    }
+}
+
+static uint64_t until_next_try(const struct serf *serf)
+{
+    return timer_armed(&serf->policy.timer) ? serf->policy.timer.deadline - serf->swim.now : 0;
+}
+
+static void log_failure(struct serf *serf, const struct join *join)
+{
+    struct buffer text;
+    buffer_init(&text, 65536);
+    join_error_text(join, true, &text);
+    serf_log(serf, LOG_LEVEL_WARN, "agent: error joining: %s", buffer_text(&text));
+    serf_log(serf, LOG_LEVEL_WARN, "agent: Join failed: %s, retrying in %llums", buffer_text(&text),
+             (unsigned long long)(until_next_try(serf) / NANOSECONDS_PER_MS));
+    buffer_fini(&text);
+}
+
+static void try_ended(struct serf *serf, const struct join *join)
+{
+    struct join_policy *policy = &serf->policy;
+    if (join->reached > 0) {
+        policy->satisfied = true;
+        serf_log(serf, LOG_LEVEL_INFO, "agent: joined: %u nodes", join->reached);
+    }
+    if (join->peers > 0) {
+        serf_log(serf, LOG_LEVEL_INFO, "agent: Join completed. Synced with %u initial agents",
+                 join->peers);
+        begin_checking(serf);
+    } else if (join->reached > 0) {
+        serf_log(serf, LOG_LEVEL_INFO,
+                 "agent: the join addresses led back to this very node, which is no peer: "
+                 "asking again in %llums",
+                 (unsigned long long)(until_next_try(serf) / NANOSECONDS_PER_MS));
+    } else {
+        policy->failures++;
+        if (!policy->satisfied && policy->max_attempts > 0 &&
+            policy->failures > policy->max_attempts) {
+            serf_log(serf, LOG_LEVEL_ERR, "agent: maximum retry join attempts made, exiting");
+            policy_fini(serf);
+            struct effect *effect = outbox_add(&serf->swim.outbox, EFFECT_STOP);
+            if (effect)
+                effect->stop.reason = STOP_RETRY_JOIN_EXHAUSTED;
+            return;
+        }
+        log_failure(serf, join);
+    }
+}
+
+static void check_ended(struct serf *serf, const struct join *join)
+{
+    struct join_policy *policy = &serf->policy;
+    policy->checks++;
+    if (join->peers > 0)
+        policy->quiet_checks = join->new_members == 0 ? policy->quiet_checks + 1 : 0;
+    if (join->new_members > 0)
+        serf_log(serf, LOG_LEVEL_INFO,
+                 "agent: asked the join addresses again and found %u more members",
+                 join->new_members);
+    bool content = policy->checks >= CHECKS_MIN && policy->quiet_checks >= QUIET_CHECKS;
+    if (content || policy->checks >= CHECKS_MAX)
+        begin_watching(serf);
+}
+
+void policy_try_ended(struct serf *serf, const struct join *join)
+{
+    struct join_policy *policy = &serf->policy;
+    if (policy->in_flight > 0)
+        policy->in_flight--;
+    if (policy->phase == POLICY_TRYING)
+        try_ended(serf, join);
+    else if (policy->phase == POLICY_CHECKING)
+        check_ended(serf, join);
+}
+
+void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
+                     uint64_t interval, uint32_t max_attempts, bool replay)
+{
+    serf->swim.now = now;
+    struct join_policy *policy = &serf->policy;
+    if (count == 0 || count > JOIN_ADDRESSES_MAX || policy->phase != POLICY_OFF ||
+        serf->state != SERF_ALIVE)
+        return;
+    policy->addresses = calloc(count, sizeof *policy->addresses);
+    for (size_t i = 0; policy->addresses && i < count; i++) {
+        char *copy = malloc(addresses[i].size + 1);
+        if (!copy)
+            break;
+        memcpy(copy, addresses[i].data, addresses[i].size);
+        copy[addresses[i].size] = '\0';
+        policy->addresses[policy->address_count++] = copy;
+    }
+    policy->started = now;
+    policy->interval = interval > NANOSECONDS_PER_S ? interval : NANOSECONDS_PER_S;
+    policy->max_attempts = max_attempts;
+    policy->replay = replay;
+    if (policy->address_count > 0)
+        begin_trying(serf);
+    serf_pump(serf);
+}

@@ -1,0 +1,105 @@
+/* The Serf layer's three broadcast queues (Serf specification, section 10): intents first, then
+ * queries, then user events. A queue is bounded when something is added, not half a minute later.
+ */
+#include "serf_internal.h"
+
+enum {
+    KIND_MESSAGE = 1,
+    PRUNE_SLACK = 256, /* so that a full queue is not pruned at every message */
+};
+
+static void queue_finished(void *context, const struct broadcast *item)
+{
+    struct serf *serf = context;
+    if (item->notify)
+        command_broadcast_finished(serf, item->message);
+    intern_release(serf->swim.pool, item->message);
+}
+
+static void queue_dropped(void *context, const struct broadcast *item)
+{
+    struct serf *serf = context;
+    intern_release(serf->swim.pool, item->message);
+}
+
+void queues_init(struct serf *serf)
+{
+    broadcast_queue_init(&serf->intents, queue_finished, serf);
+    broadcast_queue_init(&serf->queries, queue_finished, serf);
+    broadcast_queue_init(&serf->events, queue_finished, serf);
+}
+
+void queues_fini(struct serf *serf)
+{
+    broadcast_queue_fini(&serf->intents, queue_dropped);
+    broadcast_queue_fini(&serf->queries, queue_dropped);
+    broadcast_queue_fini(&serf->events, queue_dropped);
+}
+
+struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, struct span message,
+                           bool notify)
+{
+    /* A message that no datagram has room for would stay in the queue for ever. */
+    if (message.size + USER_MESSAGE_OVERHEAD > swim_gossip_limit(&serf->swim) ||
+        message.size > BROADCAST_SIZE_MAX)
+        return NULL;
+    struct broadcast item = {.message = intern(serf->swim.pool, message),
+                             .size = message.size & 0x7ff,
+                             .kind = KIND_MESSAGE,
+                             .notify = notify};
+    if (!item.message)
+        return NULL;
+    if (broadcast_queue_add(queue, &item) == BROADCAST_NONE) {
+        intern_release(serf->swim.pool, item.message);
+        return NULL;
+    }
+    uint32_t maximum = serf->config.max_queue_depth;
+    if (queue->count > maximum + PRUNE_SLACK)
+        broadcast_queue_prune(queue, maximum);
+    return item.message;
+}
+
+struct filling {
+    struct compound *compound;
+};
+
+static bool add_message(void *context, const struct broadcast *item)
+{
+    struct compound *compound = ((struct filling *)context)->compound;
+    if (compound->count >= COMPOUND_PARTS_MAX)
+        return false;
+    size_t begin = compound_begin(compound);
+    buffer_append_u8(&compound->parts, MESSAGE_USER);
+    buffer_append_span(&compound->parts, atom_span(item->message));
+    return compound_end(compound, begin);
+}
+
+void queues_draw(void *context, size_t limit, struct compound *compound)
+{
+    struct serf *serf = context;
+    struct broadcast_queue *const queues[] = {&serf->intents, &serf->queries, &serf->events};
+    uint32_t transmits = swim_transmit_limit(&serf->swim, serf->swim.table.serf_count);
+    struct filling filling = {compound};
+    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
+        limit -= broadcast_queue_draw(queues[i], USER_MESSAGE_OVERHEAD, limit, transmits,
+                                      add_message, &filling);
+}
+
+static void check_queue(struct serf *serf, const char *name, struct broadcast_queue *queue)
+{
+    if (queue->count >= serf->config.queue_depth_warning)
+        serf_log(serf, LOG_LEVEL_WARN, "serf: %s queue depth: %u", name, queue->count);
+    if (queue->count > serf->config.max_queue_depth) {
+        serf_log(serf, LOG_LEVEL_WARN,
+                 "serf: %s queue depth (%u) exceeds limit (%u), dropping messages!", name,
+                 queue->count, serf->config.max_queue_depth);
+        broadcast_queue_prune(queue, serf->config.max_queue_depth);
+    }
+}
+
+void queues_check(struct serf *serf)
+{
+    check_queue(serf, "Intent", &serf->intents);
+    check_queue(serf, "Query", &serf->queries);
+    check_queue(serf, "Event", &serf->events);
+}

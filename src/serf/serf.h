@@ -1,0 +1,148 @@
+/* One member of a Serf cluster, as a pure state machine.
+ *
+ * It owns no socket, clock, thread or file. A host (the agent's node, the simulator, a test) calls
+ * it with what happened and the time, and after every call drains serf_next_effect and learns from
+ * serf_next_deadline when to call serf_advance. Time is nanoseconds on a clock that never goes
+ * back. Everything the member does is a function of these calls and of its seed.
+ *
+ *     serf_packet(serf, now, &from, datagram);
+ *     while (serf_next_effect(serf, &effect))
+ *         perform(&effect);
+ *     sleep_until(serf_next_deadline(serf));
+ *     serf_advance(serf, now);
+ */
+#ifndef SERF_SERF_H
+#define SERF_SERF_H
+
+#include "effect.h"
+#include "intern.h"
+#include "swim_config.h"
+
+enum {
+    SERF_PROTOCOL_MIN = 2,
+    SERF_PROTOCOL_MAX = 5,
+    JOIN_ADDRESSES_MAX = 1024,   /* of one join */
+    RESOLVED_ADDRESSES_MAX = 64, /* of one name */
+    NODE_NAME_SIZE_MAX = 128,    /* with validate_node_names */
+};
+
+struct serf_config {
+    struct swim_config swim;  /* name, addresses, profile, encryption; meta is filled from tags */
+    uint8_t protocol_version; /* 2 to 5 */
+    bool validate_node_names;
+
+    uint64_t broadcast_timeout; /* of leave, force-leave and tag changes */
+    uint64_t leave_propagate_delay;
+    uint64_t coalesce_period; /* 0: member events are not coalesced */
+    uint64_t quiescent_period;
+    uint64_t reap_interval;
+    uint64_t recent_intent_timeout;
+    uint64_t reconnect_interval;
+    uint64_t reconnect_timeout;
+    uint64_t tombstone_timeout;
+    uint64_t queue_check_interval;
+    uint32_t queue_depth_warning;
+    uint32_t max_queue_depth;
+    uint32_t event_buffer; /* slots of the ring that recognises duplicate user events */
+    uint32_t query_buffer;
+};
+
+/* The reference agent's defaults around the given profile's membership settings. */
+void serf_config_init(struct serf_config *config, void (*profile)(struct swim_config *config));
+
+struct serf;
+
+/* `pool` is borrowed and may be shared; `seed` has RANDOM_SEED_SIZE bytes. On failure NULL, with
+ * the reason in `error` (the reference's words, such as "Encoded length of tags exceeds limit of
+ * 512 bytes"). The member's own join event is among the first effects. */
+struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool,
+                      const uint8_t *seed, uint64_t now, struct buffer *error);
+void serf_free(struct serf *serf);
+
+/* --- what happened --- */
+
+void serf_packet(struct serf *serf, uint64_t now, const struct endpoint *from,
+                 struct span datagram);
+/* A datagram to this address could not be sent (the system refused it). */
+void serf_packet_failed(struct serf *serf, uint64_t now, const struct endpoint *to);
+
+/* A peer connected. Returns the stream's id, or 0: refuse it (too many streams). */
+uint32_t serf_stream_accepted(struct serf *serf, uint64_t now, const struct endpoint *from);
+void serf_stream_opened(struct serf *serf, uint64_t now, uint32_t stream);
+/* The connect failed or the stream broke; `reason` as in "dial tcp 10.0.0.1:7946: connect:
+ * connection refused". The id is dead from here on. Unknown ids are ignored, here and below. */
+void serf_stream_failed(struct serf *serf, uint64_t now, uint32_t stream, const char *reason);
+void serf_stream_data(struct serf *serf, uint64_t now, uint32_t stream, struct span bytes);
+/* The peer sends no more. */
+void serf_stream_ended(struct serf *serf, uint64_t now, uint32_t stream);
+
+/* The answer to EFFECT_RESOLVE: `count` endpoints (ports filled in), or 0 and why, as in
+ * "lookup nohost: no such host". */
+void serf_resolved(struct serf *serf, uint64_t now, uint32_t request,
+                   const struct endpoint *endpoints, size_t count, const char *error);
+
+/* Lets every timer that is due fire. */
+void serf_advance(struct serf *serf, uint64_t now);
+uint64_t serf_next_deadline(const struct serf *serf);
+
+/* The next thing to do; false when there is none. */
+bool serf_next_effect(struct serf *serf, struct effect *effect);
+
+/* --- commands; each ends with one EFFECT_COMMAND_DONE that carries the number returned --- */
+
+/* Contacts every address ("[name/]host[:port]"; the first answer to each counts). `replay`: user
+ * events from before the join are delivered too. Reaching oneself counts, as in the reference. */
+uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
+                   bool replay);
+
+/* Says goodbye and waits until the cluster has heard it. A second call while the first runs is
+ * answered with "Leave already in progress". */
+uint32_t serf_leave(struct serf *serf, uint64_t now);
+
+/* Turns a failed member into one that left; `prune` forgets it. */
+uint32_t serf_force_leave(struct serf *serf, uint64_t now, struct span name, bool prune);
+
+struct tag {
+    struct span key, value;
+};
+
+/* Replaces this member's tags. */
+uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, size_t count);
+
+/* The policy that brings a member into its cluster and keeps looking while it is alone: see
+ * join_policy.h. Called once. Reports with log lines, and with EFFECT_STOP when max_attempts
+ * (0: for ever) failures have passed. */
+void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
+                     uint64_t interval, uint32_t max_attempts, bool replay);
+
+/* --- questions --- */
+
+/* Visits the members in order of their names' slots: start with *position = 0. */
+bool serf_next_member(const struct serf *serf, uint32_t *position, struct member_view *member);
+bool serf_find_member(const struct serf *serf, struct span name, struct member_view *member);
+void serf_local_member(const struct serf *serf, struct member_view *member);
+
+struct serf_stats {
+    uint32_t members, failed, left;
+    uint32_t health_score;
+    uint64_t member_time, event_time, query_time;
+    uint32_t intent_queue, event_queue, query_queue;
+    bool encrypted;
+};
+
+void serf_stats(const struct serf *serf, struct serf_stats *stats);
+
+enum serf_state {
+    SERF_ALIVE,
+    SERF_LEAVING,
+    SERF_LEFT,
+};
+
+enum serf_state serf_state(const struct serf *serf);
+
+/* Appends the metadata that carries these tags at this protocol version. False when it would be
+ * longer than META_SIZE_MAX ("Encoded length of tags exceeds limit of 512 bytes"). */
+bool serf_encode_tags(struct buffer *out, uint8_t protocol_version, const struct tag *tags,
+                      size_t count);
+
+#endif

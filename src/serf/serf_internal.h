@@ -1,0 +1,248 @@
+/* What the source files of this room share; no other room includes it. */
+#ifndef SERF_INTERNAL_H
+#define SERF_INTERNAL_H
+
+#include "join_policy.h"
+#include "serf.h"
+#include "serf_message.h"
+#include "swim.h"
+
+enum {
+    RECENT_INTENTS_MAX = 65536, /* names that intents have come for before the member did */
+    COMMANDS_MAX = 4096,        /* commands of this member's own users in progress */
+    CONTACTS_AT_ONCE_MAX = 16,  /* of one join */
+    PRUNES_MAX = 1024,          /* members that wait to be forgotten */
+    RING_IDS_MAX = 1024,        /* user events, or queries, with one and the same Lamport time */
+    EVENT_RING_BYTES_MAX = 4194304,
+    LTIME_BITS_MAX = 62,
+};
+
+/* Above this a Lamport time is refused: a clock that follows it could wrap. */
+#define LTIME_MAX (UINT64_C(1) << LTIME_BITS_MAX)
+
+enum serf_timer_kind {
+    TIMER_REAP = TIMER_SERF,
+    TIMER_RECONNECT,
+    TIMER_QUEUE_CHECK,
+    TIMER_COALESCE_QUANTUM,
+    TIMER_COALESCE_QUIESCENT,
+    TIMER_COMMAND,
+    TIMER_PRUNE,
+    TIMER_POLICY,
+};
+
+enum command_kind {
+    COMMAND_JOIN,
+    COMMAND_LEAVE,
+    COMMAND_FORCE_LEAVE,
+    COMMAND_SET_TAGS,
+};
+
+enum leave_stage {
+    LEAVE_INTENT,    /* the intent is spreading */
+    LEAVE_DEPARTURE, /* the membership core says goodbye */
+    LEAVE_PROPAGATE, /* what was said last is still under way */
+};
+
+struct command {
+    struct timer timer;
+    uint32_t id;
+    enum command_kind kind;
+    enum leave_stage leave_stage;
+    struct atom *message; /* the broadcast whose end this waits for, or NULL */
+};
+
+/* --- join.c --- */
+
+enum contact_state {
+    CONTACT_WAITING,
+    CONTACT_RUNNING,
+    CONTACT_DONE,
+    CONTACT_FAILED,
+};
+
+struct contact { /* one address to be asked */
+    struct endpoint endpoint;
+    uint32_t entry; /* of the join's list */
+    enum contact_state state;
+    uint32_t sync;
+    char *error; /* owned */
+};
+
+struct join_entry {   /* one item of a join's list */
+    char *text;       /* owned: as it was given */
+    uint32_t request; /* of the resolution under way, or 0 */
+    char *error;      /* owned: why it could not be resolved */
+};
+
+struct join {
+    struct join *next;
+    uint32_t command; /* 0: the policy's */
+    bool ignore_old;  /* user events from before are not wanted */
+    bool check;       /* the policy looks whether there is more: no join intent */
+    uint64_t dial_timeout;
+    struct join_entry *entries;
+    uint32_t entry_count;
+    struct contact *contacts;
+    uint32_t contact_count, contact_capacity;
+    uint32_t unresolved, running;
+    uint32_t reached; /* contacts that answered, oneself included */
+    uint32_t peers;   /* of those, others than oneself */
+    uint32_t new_members;
+};
+
+struct intent {
+    struct atom *name; /* NULL: a free place */
+    uint64_t ltime;
+    uint64_t received;
+    bool leave;
+    uint32_t next_free;
+};
+
+struct prune {
+    struct timer timer;
+    uint32_t member;
+};
+
+struct ring_slot { /* user events, or query ids, of one Lamport time */
+    uint64_t ltime;
+    uint32_t count;
+    union {
+        struct atom **events; /* {Name, Payload} encoded */
+        uint32_t *ids;
+    };
+};
+
+struct pending_event {     /* a member event held back by the coalescer */
+    struct atom *identity; /* reference held */
+    uint64_t status_ltime;
+    uint32_t member;
+    enum member_status status;
+    enum member_event_type type;
+};
+
+struct serf {
+    struct swim swim;
+    struct serf_config config;
+    enum serf_state state;
+    uint64_t clock, event_clock, query_clock; /* the next time that is unused */
+    uint64_t event_min_time, query_min_time;
+
+    struct broadcast_queue intents, queries, events;
+
+    struct {
+        struct intent *places; /* owned */
+        uint32_t count, capacity, used, free;
+        struct hash_index index;
+    } recent;
+
+    struct ring_slot *event_ring; /* made when the first event comes */
+    struct ring_slot *query_ring;
+    size_t event_ring_bytes;
+
+    struct number_map commands;
+    uint32_t last_command;
+    struct command *leave; /* the leave under way, or NULL */
+    struct command *tag_change;
+    struct join *joins;
+    uint32_t last_request;
+    struct number_map prunes; /* by member */
+    struct join_policy policy;
+
+    struct pending_event *pending; /* owned */
+    uint32_t pending_count, pending_capacity;
+    struct number_map pending_of; /* member -> 1 + its place in `pending` */
+
+    struct timer reap_timer, reconnect_timer, queue_timer;
+    struct timer quantum_timer, quiescent_timer;
+    struct buffer received; /* the message being handled */
+    struct buffer scratch;
+};
+
+#define serf_log(serf, level, ...) swim_log(&(serf)->swim, level, __VA_ARGS__)
+#define serf_log_limited(serf, kind, level, ...)                                                   \
+    swim_log_limited(&(serf)->swim, kind, level, __VA_ARGS__)
+
+/* serf.c */
+void serf_pump(struct serf *serf);
+void clock_witness(uint64_t *clock, uint64_t time);
+bool ltime_is_sane(struct serf *serf, const char *what, uint64_t ltime);
+
+/* members.c */
+void serf_member_joined(struct serf *serf, uint32_t member);
+void serf_member_departed(struct serf *serf, uint32_t member);
+void serf_member_updated(struct serf *serf, uint32_t member);
+void serf_member_conflict(struct serf *serf, uint32_t member, const struct endpoint *other);
+void serf_member_forced_left(struct serf *serf, uint32_t member);
+void serf_prune(struct serf *serf, uint32_t member);
+void serf_prune_timer(struct serf *serf, struct timer *timer);
+void serf_reap(struct serf *serf);
+void serf_reconnect(struct serf *serf);
+void serf_free_prunes(struct serf *serf);
+
+/* coalesce.c */
+void coalesce_event(struct serf *serf, uint32_t member, enum member_event_type type);
+void coalesce_flush(struct serf *serf);
+void coalesce_fini(struct serf *serf);
+
+/* intents.c */
+void intents_init(struct serf *serf);
+void intents_fini(struct serf *serf);
+bool handle_leave_intent(struct serf *serf, const struct leave_intent *intent);
+bool handle_join_intent(struct serf *serf, const struct join_intent *intent);
+/* Takes what was buffered for a member that has just become known. */
+void intents_apply(struct serf *serf, uint32_t member);
+void intents_expire(struct serf *serf);
+void broadcast_join_intent(struct serf *serf);
+
+/* queues.c */
+void queues_init(struct serf *serf);
+void queues_fini(struct serf *serf);
+void queues_draw(void *context, size_t limit, struct compound *compound);
+void queues_check(struct serf *serf);
+/* Queues the bytes of a message. NULL when that was not possible; the atom is borrowed from the
+ * queue. `notify`: queues_finished is told. */
+struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, struct span message,
+                           bool notify);
+
+/* user_events.c */
+void handle_user_message(struct serf *serf, struct span message);
+bool handle_user_event(struct serf *serf, const struct user_event_message *event);
+void write_event_ring(const struct serf *serf, struct buffer *out);
+void rings_fini(struct serf *serf);
+
+/* exchange.c: the Serf layer's part of a push/pull */
+void write_local_state(void *context, bool join, struct buffer *out);
+void merge_remote_state(struct serf *serf, struct span bytes, bool join);
+
+/* commands.c */
+struct command *command_new(struct serf *serf, enum command_kind kind);
+void command_done(struct serf *serf, uint32_t id, bool ok, uint32_t count, const char *error);
+void command_end(struct serf *serf, struct command *command, bool ok, const char *error);
+void command_timer(struct serf *serf, struct timer *timer);
+void command_broadcast_finished(struct serf *serf, const struct atom *message);
+void command_left(struct serf *serf, bool timed_out);
+/* Another member is gone: a leave need not wait until it has been heard by nobody. */
+void command_member_departed(struct serf *serf);
+void command_updated(struct serf *serf, bool timed_out);
+void commands_fini(struct serf *serf);
+
+/* join.c */
+struct join *join_start(struct serf *serf, const struct span *addresses, size_t count,
+                        uint32_t command, bool replay, bool check, uint64_t dial_timeout);
+/* Ends and frees a join that waits for nothing more. */
+void join_end_if_done(struct serf *serf, struct join *join);
+void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
+                   size_t count, const char *error);
+void join_synced(struct serf *serf, const struct effect *effect);
+bool joins_ignore_old(const struct serf *serf);
+/* The reference's words for what went wrong, or one line with "; " between the reasons. */
+void join_error_text(const struct join *join, bool one_line, struct buffer *out);
+void joins_fini(struct serf *serf);
+
+/* join_policy.c */
+void policy_timer(struct serf *serf);
+void policy_try_ended(struct serf *serf, const struct join *join);
+void policy_fini(struct serf *serf);
+
+#endif

@@ -1,0 +1,283 @@
+/* The messages that gossip carries for the Serf layer: intents go to intents.c, user events are
+ * delivered once, and queries are passed on, so that a cluster in which some members answer queries
+ * and others do not yet is none the worse for it (Serf specification, 1.1, 4.2 and 5.2). */
+#include "serf_internal.h"
+
+#include <stdlib.h>
+
+static void decode_failed(struct serf *serf, const char *what)
+{
+    serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_ERR,
+                     "serf: Error decoding %s: malformed message", what);
+}
+
+static struct ring_slot *ring_slot_for(struct ring_slot **ring, uint32_t size, uint64_t ltime,
+                                       bool *fresh)
+{
+    if (!*ring && !(*ring = calloc(size, sizeof **ring)))
+        return NULL;
+    struct ring_slot *slot = &(*ring)[ltime % size];
+    *fresh = slot->count == 0 || slot->ltime != ltime;
+    return slot;
+}
+
+/* True when the time is before what the ring remembers. */
+static bool is_old(uint64_t clock, uint32_t size, uint64_t ltime)
+{
+    return clock > size && ltime < clock - size;
+}
+
+/* --- user events --- */
+
+static void empty_event_slot(struct serf *serf, struct ring_slot *slot)
+{
+    for (uint32_t i = 0; i < slot->count; i++) {
+        serf->event_ring_bytes -= slot->events[i]->size;
+        intern_release(serf->swim.pool, slot->events[i]);
+    }
+    free(slot->events);
+    *slot = (struct ring_slot){0};
+}
+
+/* Remembers an event. False when it is known, or can't be remembered. */
+static bool record_event(struct serf *serf, const struct user_event_message *event)
+{
+    bool fresh;
+    struct ring_slot *slot =
+        ring_slot_for(&serf->event_ring, serf->config.event_buffer, event->ltime, &fresh);
+    if (!slot)
+        return false;
+    struct event_slot_entry entry = {.name = event->name, .payload = event->payload};
+    if (entry.payload.size == 0)
+        entry.payload = SPAN_EMPTY; /* nil and empty are the same event */
+    buffer_reset(&serf->scratch);
+    msgpack_write_structure(&serf->scratch, &event_slot_entry_structure, MSGPACK_GOSSIP, &entry);
+    if (serf->scratch.failed)
+        return false;
+    struct atom *atom = intern(serf->swim.pool, buffer_span(&serf->scratch));
+    if (!atom)
+        return false;
+    if (fresh)
+        empty_event_slot(serf, slot);
+    bool known = false;
+    for (uint32_t i = 0; i < slot->count && !known; i++)
+        known = slot->events[i] == atom;
+    bool room =
+        slot->count < RING_IDS_MAX && serf->event_ring_bytes + atom->size <= EVENT_RING_BYTES_MAX;
+    struct atom **events =
+        known || !room ? NULL : realloc(slot->events, (slot->count + 1) * sizeof *events);
+    if (!events) {
+        intern_release(serf->swim.pool, atom);
+        return false;
+    }
+    slot->ltime = event->ltime;
+    slot->events = events;
+    slot->events[slot->count++] = atom;
+    serf->event_ring_bytes += atom->size;
+    return true;
+}
+
+bool handle_user_event(struct serf *serf, const struct user_event_message *event)
+{
+    if (!ltime_is_sane(serf, "a user event", event->ltime))
+        return false;
+    clock_witness(&serf->event_clock, event->ltime);
+    if (event->ltime < serf->event_min_time)
+        return false;
+    if (is_old(serf->event_clock, serf->config.event_buffer, event->ltime)) {
+        serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
+                         "serf: received old event %.*s from time %llu (current: %llu)",
+                         SPAN_PRINT(event->name), (unsigned long long)event->ltime,
+                         (unsigned long long)serf->event_clock);
+        return false;
+    }
+    if (!record_event(serf, event))
+        return false;
+    struct outbox *outbox = &serf->swim.outbox;
+    struct effect *effect = outbox_add(outbox, EFFECT_USER_EVENT);
+    if (effect) {
+        effect->user.ltime = event->ltime;
+        effect->user.coalesce = event->coalesce;
+        outbox_copy(outbox, &effect->user.name, event->name);
+        outbox_copy(outbox, &effect->user.payload, event->payload);
+    }
+    return true;
+}
+
+void write_event_ring(const struct serf *serf, struct buffer *out)
+{
+    uint32_t used = 0;
+    for (uint32_t i = 0; serf->event_ring && i < serf->config.event_buffer; i++)
+        used += serf->event_ring[i].count > 0;
+    /* The reference writes all slots, most of them nil; readers take a list of any length. */
+    msgpack_write_array(out, used);
+    for (uint32_t i = 0; used > 0 && i < serf->config.event_buffer; i++) {
+        const struct ring_slot *slot = &serf->event_ring[i];
+        if (slot->count == 0)
+            continue;
+        msgpack_write_map(out, 2);
+        msgpack_write_raw_text(out, "Events");
+        msgpack_write_array(out, slot->count);
+        for (uint32_t k = 0; k < slot->count; k++)
+            buffer_append_span(out, atom_span(slot->events[k]));
+        msgpack_write_raw_text(out, "LTime");
+        msgpack_write_unsigned(out, slot->ltime);
+    }
+}
+
+/* --- queries --- */
+
+static bool record_query(struct serf *serf, const struct query_message *query)
+{
+    bool fresh;
+    struct ring_slot *slot =
+        ring_slot_for(&serf->query_ring, serf->config.query_buffer, query->ltime, &fresh);
+    if (!slot)
+        return false;
+    if (fresh) {
+        free(slot->ids);
+        *slot = (struct ring_slot){0};
+    }
+    for (uint32_t i = 0; i < slot->count; i++)
+        if (slot->ids[i] == query->id)
+            return false;
+    if (slot->count >= RING_IDS_MAX)
+        return false;
+    uint32_t *ids = realloc(slot->ids, (slot->count + 1) * sizeof *ids);
+    if (!ids)
+        return false;
+    slot->ltime = query->ltime;
+    slot->ids = ids;
+    slot->ids[slot->count++] = query->id;
+    return true;
+}
+
+static bool handle_query(struct serf *serf, const struct query_message *query)
+{
+    if (!ltime_is_sane(serf, "a query", query->ltime))
+        return false;
+    clock_witness(&serf->query_clock, query->ltime);
+    if (query->ltime < serf->query_min_time)
+        return false;
+    if (is_old(serf->query_clock, serf->config.query_buffer, query->ltime)) {
+        serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
+                         "serf: received old query %.*s from time %llu (current: %llu)",
+                         SPAN_PRINT(query->name), (unsigned long long)query->ltime,
+                         (unsigned long long)serf->query_clock);
+        return false;
+    }
+    return record_query(serf, query) && !(query->flags & QUERY_FLAG_NO_BROADCAST);
+}
+
+void rings_fini(struct serf *serf)
+{
+    for (uint32_t i = 0; serf->event_ring && i < serf->config.event_buffer; i++)
+        empty_event_slot(serf, &serf->event_ring[i]);
+    for (uint32_t i = 0; serf->query_ring && i < serf->config.query_buffer; i++)
+        free(serf->query_ring[i].ids);
+    free(serf->event_ring);
+    free(serf->query_ring);
+}
+
+/* --- dispatch --- */
+
+static void take_leave(struct serf *serf, struct span message)
+{
+    struct leave_intent intent;
+    if (!message_read(span_from(message, 1), &leave_intent_structure, &intent)) {
+        decode_failed(serf, "leave message");
+        return;
+    }
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageLeaveType: %.*s", SPAN_PRINT(intent.node));
+    if (handle_leave_intent(serf, &intent))
+        queue_message(serf, &serf->intents, message, false);
+}
+
+static void take_join(struct serf *serf, struct span message)
+{
+    struct join_intent intent;
+    if (!message_read(span_from(message, 1), &join_intent_structure, &intent)) {
+        decode_failed(serf, "join message");
+        return;
+    }
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageJoinType: %.*s", SPAN_PRINT(intent.node));
+    if (handle_join_intent(serf, &intent))
+        queue_message(serf, &serf->intents, message, false);
+}
+
+static void take_user_event(struct serf *serf, struct span message)
+{
+    struct user_event_message event;
+    if (!message_read(span_from(message, 1), &user_event_structure, &event)) {
+        decode_failed(serf, "user event message");
+        return;
+    }
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageUserEventType: %.*s", SPAN_PRINT(event.name));
+    if (handle_user_event(serf, &event))
+        queue_message(serf, &serf->events, message, false);
+}
+
+static void take_query(struct serf *serf, struct span message)
+{
+    struct query_message query;
+    if (!message_read(span_from(message, 1), &query_structure, &query)) {
+        decode_failed(serf, "query message");
+        return;
+    }
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageQueryType: %.*s", SPAN_PRINT(query.name));
+    if (handle_query(serf, &query))
+        queue_message(serf, &serf->queries, message, false);
+}
+
+/* A response that is to be handed on to the member that asked. Only responses are: anything else
+ * would let a stranger send what he likes from our address. */
+static void take_relay(struct serf *serf, struct span message)
+{
+    struct msgpack_reader reader = msgpack_reader_of(span_from(message, 1));
+    struct relay_header header;
+    struct relay_address address;
+    struct endpoint to;
+    if (msgpack_read_structure(&reader, &relay_header_structure, &header) != MSGPACK_OK ||
+        !message_read(header.destination, &relay_address_structure, &address) || address.port < 1 ||
+        address.port > UINT16_MAX ||
+        !endpoint_from_bytes(&to, address.address, (uint16_t)address.port)) {
+        decode_failed(serf, "relay header");
+        return;
+    }
+    struct span inner = msgpack_rest(&reader);
+    if (inner.size < 2 || inner.data[0] != SERF_QUERY_RESPONSE ||
+        inner.size > swim_gossip_limit(&serf->swim))
+        return;
+    char text[ENDPOINT_TEXT_SIZE];
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: Relaying response to addr: %s",
+             endpoint_text(&to, text));
+    swim_send_user_message(&serf->swim, &to, inner);
+}
+
+void handle_user_message(struct serf *serf, struct span message)
+{
+    if (message.size == 0)
+        return;
+    switch (message.data[0]) {
+    case SERF_LEAVE:
+        take_leave(serf, message);
+        break;
+    case SERF_JOIN:
+        take_join(serf, message);
+        break;
+    case SERF_USER_EVENT:
+        take_user_event(serf, message);
+        break;
+    case SERF_QUERY:
+        take_query(serf, message);
+        break;
+    case SERF_QUERY_RESPONSE: /* we ask no queries: a late answer to somebody before us */
+        break;
+    case SERF_RELAY:
+        take_relay(serf, message);
+        break;
+    default:
+        serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
+                         "serf: Received message of unknown type: %u", message.data[0]);
+    }
+}

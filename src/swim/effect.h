@@ -1,0 +1,135 @@
+/* What the protocol wants done. The core changes nothing outside itself: it queues effects, and its
+ * host drains the queue after every call. */
+#ifndef SWIM_EFFECT_H
+#define SWIM_EFFECT_H
+
+#include "buffer.h"
+#include "endpoint.h"
+#include "member.h"
+
+enum log_level {
+    LOG_LEVEL_TRACE,
+    LOG_LEVEL_DEBUG,
+    LOG_LEVEL_INFO,
+    LOG_LEVEL_WARN,
+    LOG_LEVEL_ERR,
+    LOG_LEVEL_NONE, /* as a threshold: nothing is formatted */
+};
+
+enum effect_kind {
+    /* For the operating system. */
+    EFFECT_PACKET,       /* send a datagram */
+    EFFECT_STREAM_OPEN,  /* connect; answer with _stream_opened or _stream_failed */
+    EFFECT_STREAM_WRITE, /* append to what the stream sends */
+    EFFECT_STREAM_CLOSE, /* send what was written, then close; the id is dead from here on */
+    EFFECT_RESOLVE,      /* look a host name up; answer with serf_resolved */
+    /* For people. */
+    EFFECT_LOG,
+    /* For the application. */
+    EFFECT_MEMBER_EVENT,
+    EFFECT_USER_EVENT,
+    EFFECT_COMMAND_DONE, /* a join, leave, force-leave or tag change is finished */
+    EFFECT_STOP,         /* the member must stop: leave nothing, close everything */
+    /* From the membership core to the Serf layer; no host sees them. */
+    EFFECT_SWIM_JOIN,
+    EFFECT_SWIM_LEAVE,
+    EFFECT_SWIM_UPDATE,
+    EFFECT_SWIM_CONFLICT,
+    EFFECT_SWIM_USER_MESSAGE,
+    EFFECT_SWIM_REMOTE_STATE,
+    EFFECT_SWIM_SYNC_DONE,
+    EFFECT_SWIM_LEFT,
+    EFFECT_SWIM_UPDATED,
+};
+
+enum member_event_type {
+    MEMBER_EVENT_JOIN,
+    MEMBER_EVENT_LEAVE,
+    MEMBER_EVENT_FAILED,
+    MEMBER_EVENT_UPDATE,
+    MEMBER_EVENT_REAP,
+};
+
+/* "member-join" and so on. */
+const char *member_event_name(enum member_event_type type);
+
+enum stop_reason {
+    STOP_RETRY_JOIN_EXHAUSTED, /* "maximum retry join attempts made, exiting" */
+    STOP_NAME_CONFLICT,
+};
+
+/* Spans and pointers in an effect are borrowed from the core, until the next call into it other
+ * than _next_effect. */
+struct effect {
+    enum effect_kind kind;
+    union {
+        struct {
+            struct endpoint to;
+            struct span datagram;
+        } packet;
+        struct {
+            uint32_t stream;
+            struct endpoint to;
+            uint64_t deadline; /* of the connect; the core itself enforces it too */
+        } open;
+        struct {
+            uint32_t stream;
+            struct span bytes;
+        } write;
+        struct {
+            uint32_t stream;
+        } close;
+        struct {
+            uint32_t request;
+            struct span host; /* a name or a numeric address, without brackets */
+            uint16_t port;
+        } resolve;
+        struct {
+            enum log_level level;
+            struct span text; /* "component: message", no newline at the end */
+        } log;
+        struct {
+            enum member_event_type type;
+            const struct member_view *members;
+            size_t count;
+        } members;
+        struct {
+            uint64_t ltime;
+            struct span name;
+            struct span payload;
+            bool coalesce;
+        } user;
+        struct {
+            uint32_t command; /* what the command's call returned */
+            bool ok;
+            uint32_t count;    /* of a join: hosts contacted, oneself included */
+            struct span error; /* the reference's words; empty when ok */
+        } done;
+        struct {
+            enum stop_reason reason;
+        } stop;
+        struct { /* EFFECT_SWIM_JOIN, _LEAVE, _UPDATE */
+            uint32_t member;
+        } swim_member;
+        struct { /* EFFECT_SWIM_CONFLICT */
+            uint32_t member;
+            struct endpoint other;
+        } conflict;
+        struct { /* EFFECT_SWIM_USER_MESSAGE, _REMOTE_STATE */
+            struct span bytes;
+            bool join;
+        } payload;
+        struct { /* EFFECT_SWIM_SYNC_DONE: a push/pull that serf asked for ended */
+            uint32_t sync;
+            bool ok;
+            bool self;            /* it led back to this very member */
+            uint32_t new_members; /* alive members first heard of through it */
+            struct span error;
+        } sync;
+        struct { /* EFFECT_SWIM_LEFT, _UPDATED: the broadcast is out, or its time was up */
+            bool timed_out;
+        } broadcast;
+    };
+};
+
+#endif

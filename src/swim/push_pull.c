@@ -1,0 +1,313 @@
+/* Push/pull: two members show each other everything they know (memberlist specification, 3.4, 6.2
+ * and 7.8).
+ *
+ * A received state is kept as the bytes that came, verified whole, and then merged a slice at a
+ * time, so that a state of a hundred thousand members does not hold up the packets. The answer goes
+ * out before anything is merged.
+ *
+ * A member may be led back to itself, by a service address or by a seed list that names it. It
+ * recognises that by what arrives: a request whose bytes are those of a request that it has just
+ * sent. */
+#include "sync.h"
+
+#include "logarithm.h"
+
+/* --- our own state --- */
+
+static void write_node(const struct swim *swim, uint32_t member, struct buffer *out)
+{
+    const struct member_record *record = member_at(&swim->table, member);
+    const struct identity *identity = identity_of(record->identity);
+    struct push_node_state node = {
+        .name = identity_name(identity),
+        .address = identity_address(identity),
+        .port = identity->port,
+        .meta = identity_meta(identity),
+        .incarnation = record->incarnation,
+        .state = record->state,
+        .versions = span_make(identity->versions, VERSIONS_SIZE),
+    };
+    msgpack_write_structure(out, &push_node_state_structure, MSGPACK_GOSSIP, &node);
+}
+
+/* Appends the whole push/pull message: ourselves first, then everybody else. */
+static bool write_state(struct swim *swim, bool join, struct buffer *out)
+{
+    struct buffer user_state;
+    buffer_init(&user_state, PUSH_PULL_STATE_MAX);
+    swim->hooks.local_state(swim->hooks.context, join, &user_state);
+    struct push_pull_header header = {
+        .nodes = swim->table.swim_count, .user_state_size = (int64_t)user_state.size, .join = join};
+    message_write(out, MESSAGE_PUSH_PULL, &push_pull_header_structure, &header);
+    write_node(swim, swim->self, out);
+    for (uint32_t member = 0; member < swim->table.slot_count; member++) {
+        const struct member_record *record = member_at(&swim->table, member);
+        if (record->identity && record->in_swim && member != swim->self)
+            write_node(swim, member, out);
+    }
+    buffer_append_span(out, buffer_span(&user_state));
+    bool complete = !out->failed && !user_state.failed;
+    buffer_fini(&user_state);
+    return complete;
+}
+
+bool push_pull_send(struct swim *swim, struct sync *sync, bool join)
+{
+    struct buffer message;
+    buffer_init(&message, OUTBOX_BYTES_MAX);
+    bool sent = write_state(swim, join, &message);
+    if (sent && sync->kind == SYNC_JOIN)
+        sync->request_hash = siphash(&swim->pool->key, buffer_span(&message));
+    sent = sent && sync_send(swim, sync, buffer_span(&message));
+    buffer_fini(&message);
+    timer_set(&swim->timers, &sync->timer, swim->now + swim->config.tcp_timeout);
+    return sent;
+}
+
+/* --- merging --- */
+
+static void finish_merge(struct swim *swim, struct sync *sync)
+{
+    struct span state = push_pull_user_state(&sync->merge.nodes);
+    if (state.size > 0) {
+        struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_REMOTE_STATE);
+        if (effect) {
+            effect->payload.join = sync->merge.join;
+            if (!outbox_copy(&swim->outbox, &effect->payload.bytes, state))
+                outbox_drop_last(&swim->outbox);
+        }
+    }
+    if (sync->kind == SYNC_JOIN)
+        sync_report_join(swim, sync, true, NULL);
+    sync_free(swim, sync);
+}
+
+/* The words for a merge that is refused, which both sides may see. */
+static void refuse_merge(struct swim *swim, struct sync *sync, const char *error)
+{
+    char text[FROM_TEXT_SIZE];
+    if (sync->kind == SYNC_INCOMING) {
+        swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_ERR,
+                         "memberlist: Failed push/pull merge: %s %s", error,
+                         swim_from_text(&sync->remote, text));
+        sync_free(swim, sync);
+    } else {
+        sync_fail(swim, sync, error, false);
+    }
+}
+
+static void merge_node(struct swim *swim, const struct push_node_state *node)
+{
+    struct suspect_message departed = {.incarnation = node->incarnation, .node = node->name};
+    switch (node->state) {
+    case NODE_ALIVE: {
+        struct alive_message alive = {
+            .incarnation = node->incarnation,
+            .node = node->name,
+            .address = node->address,
+            .port = node->port ? node->port : swim->config.bind_port,
+            .meta = node->meta,
+            .versions = node->versions,
+        };
+        swim_apply_alive(swim, &alive);
+        break;
+    }
+    case NODE_LEFT:
+        departed.from = node->name;
+        if (swim_is_refutable(swim, &departed))
+            swim_apply_dead(swim, &departed);
+        break;
+    case NODE_SUSPECT:
+    case NODE_DEAD:
+        /* Never dead at once: it gets the chance to refute. */
+        departed.from = swim_own_name(swim);
+        if (swim_is_refutable(swim, &departed))
+            swim_apply_suspect(swim, &departed);
+        break;
+    default:
+        break;
+    }
+}
+
+static bool is_live(int64_t state)
+{
+    return state == NODE_ALIVE || state == NODE_SUSPECT;
+}
+
+/* Whether our own members can speak with what the remote state admits. */
+static bool local_members_fit(struct swim *swim, const struct version_range *range,
+                              struct buffer *error)
+{
+    for (uint32_t member = 0; member < swim->table.slot_count; member++) {
+        const struct member_record *record = member_at(&swim->table, member);
+        if (!record->identity || !record->in_swim || !is_live(record->state))
+            continue;
+        const struct identity *identity = identity_of(record->identity);
+        if (!version_range_admits(range, identity_name(identity),
+                                  span_make(identity->versions, VERSIONS_SIZE), error))
+            return false;
+    }
+    return true;
+}
+
+static void include_local_members(struct swim *swim, struct version_range *range)
+{
+    for (uint32_t member = 0; member < swim->table.slot_count; member++) {
+        const struct member_record *record = member_at(&swim->table, member);
+        if (record->identity && record->in_swim && record->state == NODE_ALIVE)
+            version_range_narrow(range,
+                                 span_make(identity_of(record->identity)->versions, VERSIONS_SIZE));
+    }
+}
+
+/* Goes on to the next stage, or ends the merge. False when the stream is gone. */
+static bool next_merge_stage(struct swim *swim, struct sync *sync)
+{
+    struct merge *merge = &sync->merge;
+    if (merge->stage == MERGE_APPLY) {
+        finish_merge(swim, sync);
+        return false;
+    }
+    if (merge->stage == MERGE_RANGE) {
+        include_local_members(swim, &merge->range);
+        merge->stage = MERGE_CHECK;
+    } else {
+        buffer_reset(&swim->scratch);
+        if (!local_members_fit(swim, &merge->range, &swim->scratch)) {
+            refuse_merge(swim, sync, buffer_text(&swim->scratch));
+            return false;
+        }
+        merge->stage = MERGE_APPLY;
+    }
+    push_pull_open(&merge->nodes, stream_reader_message(&sync->reader));
+    return true;
+}
+
+/* One step of the present stage for one node. False when the stream is gone. */
+static bool merge_step(struct swim *swim, struct sync *sync, const struct push_node_state *node)
+{
+    struct merge *merge = &sync->merge;
+    switch (merge->stage) {
+    case MERGE_RANGE:
+        if (node->state == NODE_ALIVE)
+            version_range_narrow(&merge->range, node->versions);
+        break;
+    case MERGE_CHECK:
+        /* Those that are dead or have left speak to nobody: their versions block no merge. */
+        buffer_reset(&swim->scratch);
+        if (is_live(node->state) &&
+            !version_range_admits(&merge->range, node->name, node->versions, &swim->scratch)) {
+            refuse_merge(swim, sync, buffer_text(&swim->scratch));
+            return false;
+        }
+        break;
+    case MERGE_APPLY:
+        merge_node(swim, node);
+        break;
+    }
+    return true;
+}
+
+void push_pull_merge_slice(struct swim *swim, struct sync *sync)
+{
+    uint64_t joins_before = swim->joins;
+    for (int steps = 0; steps < MERGE_SLICE; steps++) {
+        struct push_node_state node;
+        if (push_pull_next(&sync->merge.nodes, &node)) {
+            if (!merge_step(swim, sync, &node))
+                return;
+            continue;
+        }
+        sync->new_members += (uint32_t)(swim->joins - joins_before);
+        joins_before = swim->joins;
+        if (!next_merge_stage(swim, sync))
+            return;
+    }
+    sync->new_members += (uint32_t)(swim->joins - joins_before);
+    timer_set(&swim->timers, &sync->timer, swim->now);
+}
+
+void push_pull_merge(struct swim *swim, struct sync *sync, bool join)
+{
+    timer_cancel(&swim->timers, &sync->timer);
+    sync->stage = SYNC_MERGING;
+    sync->merge = (struct merge){.range = version_range_all(), .join = join};
+    if (!push_pull_open(&sync->merge.nodes, stream_reader_message(&sync->reader))) {
+        refuse_merge(swim, sync, "malformed state");
+        return;
+    }
+    push_pull_merge_slice(swim, sync);
+}
+
+/* --- being asked --- */
+
+/* Marks the join whose request has come back to us. */
+static void recognise_own_request(struct swim *swim, struct span message)
+{
+    uint64_t hash = siphash(&swim->pool->key, message);
+    uint32_t position = 0;
+    struct sync *other;
+    while ((other = number_map_next(&swim->streams, &position)))
+        if (other->kind == SYNC_JOIN && other->stage == SYNC_READING && other->request_hash == hash)
+            other->reached_self = true;
+}
+
+void push_pull_answer(struct swim *swim, struct sync *sync)
+{
+    char text[FROM_TEXT_SIZE];
+    struct push_pull_reader nodes;
+    struct span message = stream_reader_message(&sync->reader);
+    if (!push_pull_open(&nodes, message)) {
+        sync_fail(swim, sync, "malformed state", true);
+        return;
+    }
+    if (swim->push_pulls >= PUSH_PULLS_MAX - 1) {
+        swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_ERR,
+                         "memberlist: Too many pending push/pull requests");
+        swim_close_stream(swim, sync->id);
+        return;
+    }
+    sync->counts_push_pull = true;
+    swim->push_pulls++;
+    if (nodes.header.join)
+        recognise_own_request(swim, message);
+    if (!push_pull_send(swim, sync, nodes.header.join)) {
+        swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_ERR,
+                         "memberlist: Failed to push local state: out of memory %s",
+                         swim_from_text(&sync->remote, text));
+        swim_close_stream(swim, sync->id);
+        return;
+    }
+    sync_close_connection(swim, sync);
+    push_pull_merge(swim, sync, nodes.header.join);
+}
+
+/* --- asking --- */
+
+static bool may_sync(const void *context, uint32_t member)
+{
+    const struct swim *swim = context;
+    const struct member_record *record = member_at(&swim->table, member);
+    return record->in_swim && record->state == NODE_ALIVE && member != swim->self;
+}
+
+/* The interval grows with the cluster, so that the bytes a second that all members together spend
+ * on it do not (memberlist specification, 7.2). */
+static uint64_t scaled_interval(const struct swim *swim)
+{
+    uint32_t members = swim->table.swim_count;
+    uint64_t factor = members <= 32 ? 1 : (uint64_t)log2_ceiling(members) - 5 + 1;
+    return swim->config.push_pull_interval * factor;
+}
+
+void swim_push_pull_tick(struct swim *swim)
+{
+    timer_set(&swim->timers, &swim->push_pull_tick, swim->now + scaled_interval(swim));
+    uint32_t member;
+    if (swim->leaving ||
+        member_table_pick(&swim->table, &swim->random, 1, &member, may_sync, swim) == 0)
+        return;
+    struct endpoint to = member_endpoint(&swim->table, member);
+    sync_call(swim, SYNC_PERIODIC, &to, member_at(&swim->table, member)->identity,
+              swim->now + swim->config.tcp_timeout);
+}

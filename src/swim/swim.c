@@ -1,0 +1,364 @@
+/* The core's frame: construction, the dispatch of packets and timers, and what all parts share. The
+ * parts are state.c (what a message changes), probe.c (failure detection), gossip.c (what goes out)
+ * and sync.c (push/pull and the other streams). */
+#include "swim_internal.h"
+
+#include "logarithm.h"
+
+#include <assert.h>
+#include <stdio.h>
+
+enum {
+    COARSE_SHIFT = 26, /* a coarse tick is 2^26 ns, 67 ms: 32 bits of it last for nine years */
+    LIMITED_LINES = 10,
+};
+
+static const uint64_t limited_window = 10 * NANOSECONDS_PER_S;
+
+uint32_t swim_coarse_time(const struct swim *swim)
+{
+    return (uint32_t)((swim->now - swim->epoch) >> COARSE_SHIFT);
+}
+
+uint64_t swim_age(const struct swim *swim, uint32_t member)
+{
+    uint32_t ticks = swim_coarse_time(swim) - member_at(&swim->table, member)->changed;
+    return (uint64_t)ticks << COARSE_SHIFT;
+}
+
+uint32_t swim_transmit_limit(const struct swim *swim, uint32_t members)
+{
+    return swim->config.retransmit_mult * log10_ceiling((uint64_t)members + 1);
+}
+
+uint32_t swim_other_live_count(const struct swim *swim)
+{
+    uint32_t live = swim->table.state_count[NODE_ALIVE] + swim->table.state_count[NODE_SUSPECT];
+    uint8_t own = member_at(&swim->table, swim->self)->state;
+    return own == NODE_ALIVE || own == NODE_SUSPECT ? live - 1 : live;
+}
+
+const char *swim_from_text(const struct endpoint *from, char *text)
+{
+    char address[ENDPOINT_TEXT_SIZE];
+    snprintf(text, FROM_TEXT_SIZE, "from=%s", endpoint_text(from, address));
+    return text;
+}
+
+bool swim_log_allowed(struct swim *swim, enum limited_log kind, enum log_level level)
+{
+    if (swim->now - swim->limits[kind].since >= limited_window || swim->limits[kind].count == 0) {
+        if (swim->limits[kind].suppressed > 0)
+            outbox_log(&swim->outbox, level, "memberlist: %u lines like the next were left out",
+                       swim->limits[kind].suppressed);
+        swim->limits[kind].since = swim->now;
+        swim->limits[kind].count = 0;
+        swim->limits[kind].suppressed = 0;
+    }
+    if (swim->limits[kind].count >= LIMITED_LINES) {
+        swim->limits[kind].suppressed++;
+        return false;
+    }
+    swim->limits[kind].count++;
+    return true;
+}
+
+static void start_ticks(struct swim *swim)
+{
+    const struct swim_config *config = &swim->config;
+    /* A random phase spreads the members of a cluster that was started at one instant. */
+    if (config->probe_interval)
+        timer_set(&swim->timers, &swim->probe_tick,
+                  swim->now + config->probe_interval / 2 +
+                      random_below(&swim->random, config->probe_interval / 2 + 1));
+    if (config->gossip_interval && config->gossip_nodes)
+        timer_set(&swim->timers, &swim->gossip_tick,
+                  swim->now + 1 + random_below(&swim->random, config->gossip_interval));
+    if (config->push_pull_interval)
+        timer_set(&swim->timers, &swim->push_pull_tick,
+                  swim->now + config->push_pull_interval +
+                      random_below(&swim->random, config->push_pull_interval));
+}
+
+bool swim_init(struct swim *swim, const struct swim_config *config, const struct swim_hooks *hooks,
+               struct intern_pool *pool, const uint8_t *seed, uint64_t now)
+{
+    *swim = (struct swim){.config = *config,
+                          .hooks = *hooks,
+                          .pool = pool,
+                          .now = now,
+                          .epoch = now,
+                          .self = MEMBER_NONE};
+    if (swim->config.gossip_nodes > GOSSIP_NODES_MAX)
+        swim->config.gossip_nodes = GOSSIP_NODES_MAX;
+    if (swim->config.indirect_checks > INDIRECT_CHECKS_MAX)
+        swim->config.indirect_checks = INDIRECT_CHECKS_MAX;
+    random_init(&swim->random, seed);
+    wire_codec_init(&swim->codec, &swim->random);
+    swim->codec.keyring = config->keyring;
+    swim->codec.label = config->label;
+    swim->codec.skip_inbound_label_check = config->skip_inbound_label_check;
+    swim->codec.verify_incoming = config->verify_incoming;
+    swim->codec.verify_outgoing = config->verify_outgoing;
+    swim->codec.compress = config->compress;
+    swim->codec.encryption_version = config->versions[2] >= 2 ? 1 : 0;
+    member_table_init(&swim->table, pool, config->members_max);
+    broadcast_queue_init(&swim->broadcasts, swim_broadcast_finished, swim);
+    timer_heap_init(&swim->timers);
+    compound_init(&swim->compound);
+    buffer_init(&swim->scratch, PACKET_SIZE_MAX);
+    swim->probe_tick.kind = TIMER_PROBE_TICK;
+    swim->gossip_tick.kind = TIMER_GOSSIP;
+    swim->push_pull_tick.kind = TIMER_PUSH_PULL;
+    swim->probe.timer.kind = TIMER_PROBE;
+    swim->leave_timer.kind = TIMER_LEAVE;
+    swim->update_timer.kind = TIMER_UPDATE;
+    if (!outbox_init(&swim->outbox, pool) || !timer_heap_reserve(&swim->timers, 16) ||
+        !swim_start_self(swim, config->name, config->meta)) {
+        swim_fini(swim);
+        return false;
+    }
+    probe_order_begin(&swim->order, &swim->random, swim->table.slot_count);
+    start_ticks(swim);
+    return true;
+}
+
+void swim_fini(struct swim *swim)
+{
+    swim_free_streams(swim);
+    swim_free_relays(swim);
+    swim_free_suspicions(swim);
+    broadcast_queue_fini(&swim->broadcasts, swim_broadcast_dropped);
+    outbox_fini(&swim->outbox);
+    timer_heap_fini(&swim->timers);
+    member_table_fini(&swim->table);
+    compound_fini(&swim->compound);
+    buffer_fini(&swim->scratch);
+    wire_codec_fini(&swim->codec);
+}
+
+/* --- packets --- */
+
+static void handle_suspect(struct swim *swim, const struct endpoint *from, struct span body)
+{
+    struct suspect_message suspect;
+    char text[FROM_TEXT_SIZE];
+    if (message_read(body, &suspect_structure, &suspect)) {
+        if (swim_is_refutable(swim, &suspect))
+            swim_apply_suspect(swim, &suspect);
+    } else {
+        swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
+                         "memberlist: Failed to decode suspect message: malformed %s",
+                         swim_from_text(from, text));
+    }
+}
+
+static void handle_dead(struct swim *swim, const struct endpoint *from, struct span body)
+{
+    struct suspect_message dead;
+    char text[FROM_TEXT_SIZE];
+    if (message_read(body, &suspect_structure, &dead)) {
+        if (swim_is_refutable(swim, &dead))
+            swim_apply_dead(swim, &dead);
+    } else {
+        swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
+                         "memberlist: Failed to decode dead message: malformed %s",
+                         swim_from_text(from, text));
+    }
+}
+
+static void handle_alive(struct swim *swim, const struct endpoint *from, struct span body)
+{
+    struct alive_message alive;
+    char text[FROM_TEXT_SIZE];
+    if (!message_read(body, &alive_structure, &alive)) {
+        swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
+                         "memberlist: Failed to decode alive message: malformed %s",
+                         swim_from_text(from, text));
+        return;
+    }
+    if (alive.port == 0) /* a protocol 1 peer sends no port */
+        alive.port = swim->config.bind_port;
+    swim_apply_alive(swim, &alive);
+}
+
+static void handle_user(struct swim *swim, struct span body)
+{
+    if (body.size == 0)
+        return;
+    struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_USER_MESSAGE);
+    if (effect && !outbox_copy(&swim->outbox, &effect->payload.bytes, body))
+        outbox_drop_last(&swim->outbox);
+}
+
+static void handle_message(struct swim *swim, const struct endpoint *from, struct span message)
+{
+    char text[FROM_TEXT_SIZE];
+    struct span body = span_from(message, 1);
+    switch (message.data[0]) {
+    case MESSAGE_PING:
+        swim_handle_ping(swim, from, body);
+        break;
+    case MESSAGE_INDIRECT_PING:
+        swim_handle_indirect_ping(swim, from, body);
+        break;
+    case MESSAGE_ACK:
+        swim_handle_ack(swim, from, body);
+        break;
+    case MESSAGE_NACK:
+        swim_handle_nack(swim, from, body);
+        break;
+    case MESSAGE_SUSPECT:
+        handle_suspect(swim, from, body);
+        break;
+    case MESSAGE_ALIVE:
+        handle_alive(swim, from, body);
+        break;
+    case MESSAGE_DEAD:
+        handle_dead(swim, from, body);
+        break;
+    case MESSAGE_USER:
+        handle_user(swim, body);
+        break;
+    default:
+        swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
+                         "memberlist: msg type (%u) not supported %s", message.data[0],
+                         swim_from_text(from, text));
+    }
+}
+
+static void log_packet_problem(struct swim *swim, const struct endpoint *from,
+                               const struct packet_problem *problem)
+{
+    enum log_level level =
+        problem->error == PACKET_BAD_CHECKSUM || problem->error == PACKET_COMPOUND_PARTS_LOST
+            ? LOG_LEVEL_WARN
+            : LOG_LEVEL_ERR;
+    if (level < swim->config.log_level || !swim_log_allowed(swim, LIMITED_PACKET, level))
+        return;
+    char text[FROM_TEXT_SIZE];
+    buffer_reset(&swim->scratch);
+    packet_problem_text(problem, &swim->scratch);
+    outbox_log(&swim->outbox, level, "memberlist: %s %s", buffer_text(&swim->scratch),
+               swim_from_text(from, text));
+}
+
+void swim_packet(struct swim *swim, const struct endpoint *from, struct span datagram)
+{
+    struct packet_reader reader;
+    struct packet_problem problem = packet_open(&reader, &swim->codec, datagram);
+    if (problem.error != PACKET_OK) {
+        log_packet_problem(swim, from, &problem);
+        return;
+    }
+    struct span message;
+    while (packet_next(&reader, &message, &problem)) {
+        if (problem.error != PACKET_OK)
+            log_packet_problem(swim, from, &problem);
+        else
+            handle_message(swim, from, message);
+    }
+}
+
+void swim_packet_failed(struct swim *swim, const struct endpoint *to)
+{
+    swim_probe_send_failed(swim, to);
+}
+
+/* --- leaving and updating --- */
+
+static void leave_done(struct swim *swim, bool timed_out)
+{
+    timer_cancel(&swim->timers, &swim->leave_timer);
+    struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_LEFT);
+    if (effect)
+        effect->broadcast.timed_out = timed_out;
+}
+
+void swim_leave(struct swim *swim, uint64_t timeout)
+{
+    swim->leaving = true;
+    uint32_t listeners = swim_other_live_count(swim);
+    struct span name = swim_own_name(swim);
+    timer_set(&swim->timers, &swim->leave_timer, swim->now + timeout);
+    struct suspect_message dead = {.incarnation = member_at(&swim->table, swim->self)->incarnation,
+                                   .node = name,
+                                   .from = name};
+    swim_apply_dead(swim, &dead);
+    if (listeners == 0 && timer_armed(&swim->leave_timer))
+        leave_done(swim, false);
+}
+
+bool swim_update_meta(struct swim *swim, struct span meta, uint64_t timeout)
+{
+    const struct identity *own = member_identity(&swim->table, swim->self);
+    struct atom *identity = identity_intern(swim->pool, identity_name(own), identity_address(own),
+                                            own->port, meta, own->versions);
+    if (!identity)
+        return false;
+    member_table_set_identity(&swim->table, swim->self, identity);
+    member_at(&swim->table, swim->self)->incarnation = ++swim->incarnation;
+    struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_UPDATE);
+    if (effect)
+        effect->swim_member.member = swim->self;
+    /* Queued before the wait begins: what it replaces ends an earlier wait, not this one. */
+    bool queued = swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, true);
+    timer_set(&swim->timers, &swim->update_timer, swim->now + timeout);
+    if (swim_other_live_count(swim) == 0 || !queued) {
+        timer_cancel(&swim->timers, &swim->update_timer);
+        effect = outbox_add(&swim->outbox, EFFECT_SWIM_UPDATED);
+        if (effect)
+            effect->broadcast.timed_out = false;
+    }
+    return true;
+}
+
+void swim_send_user_message(struct swim *swim, const struct endpoint *to, struct span message)
+{
+    compound_reset(&swim->compound);
+    size_t begin = compound_begin(&swim->compound);
+    buffer_append_u8(&swim->compound.parts, MESSAGE_USER);
+    buffer_append_span(&swim->compound.parts, message);
+    if (compound_end(&swim->compound, begin))
+        swim_send(swim, to, false);
+}
+
+/* --- timers --- */
+
+void swim_fire(struct swim *swim, struct timer *timer)
+{
+    struct effect *effect;
+    switch (timer->kind) {
+    case TIMER_PROBE_TICK:
+        swim_probe_tick(swim);
+        break;
+    case TIMER_PROBE:
+        swim_probe_timer(swim);
+        break;
+    case TIMER_GOSSIP:
+        swim_gossip_tick(swim);
+        break;
+    case TIMER_PUSH_PULL:
+        swim_push_pull_tick(swim);
+        break;
+    case TIMER_SUSPICION:
+        swim_suspicion_expired(swim, (struct suspicion *)(void *)timer);
+        break;
+    case TIMER_RELAY:
+        swim_relay_timer(swim, timer);
+        break;
+    case TIMER_STREAM:
+        swim_stream_timer(swim, timer);
+        break;
+    case TIMER_LEAVE:
+        leave_done(swim, true);
+        break;
+    case TIMER_UPDATE:
+        effect = outbox_add(&swim->outbox, EFFECT_SWIM_UPDATED);
+        if (effect)
+            effect->broadcast.timed_out = true;
+        break;
+    default:
+        assert(false && "a timer of the core has a kind of the core");
+    }
+}

@@ -1,0 +1,80 @@
+/* What the source files of this room share; no other room includes it. */
+#ifndef SWIM_INTERNAL_H
+#define SWIM_INTERNAL_H
+
+#include "suspicion.h"
+#include "swim.h"
+
+/* kinds of struct broadcast */
+enum { BROADCAST_ALIVE = 1, BROADCAST_SUSPECT = 2, BROADCAST_DEAD = 3 };
+
+/* state.c: the transitions of memberlist specification, 7.7 */
+void swim_apply_alive(struct swim *swim, const struct alive_message *alive);
+void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect);
+void swim_apply_dead(struct swim *swim, const struct suspect_message *dead);
+/* Whether the accused could answer what a peer says of him; logs when not. What this member found
+ * out itself needs no such check. */
+bool swim_is_refutable(struct swim *swim, const struct suspect_message *accusation);
+bool swim_start_self(struct swim *swim, struct span name, struct span meta);
+void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion);
+void swim_reap(struct swim *swim);
+void swim_free_suspicions(struct swim *swim);
+struct span swim_own_name(const struct swim *swim);
+bool swim_is_self(const struct swim *swim, struct span name);
+
+/* gossip.c */
+void swim_gossip_tick(struct swim *swim);
+bool swim_queue_broadcast(struct swim *swim, uint32_t member, unsigned kind, struct span from,
+                          bool notify);
+void swim_broadcast_finished(void *context, const struct broadcast *item);
+void swim_broadcast_dropped(void *context, const struct broadcast *item);
+/* Fills the rest of the datagram in swim->compound, `used` bytes of which are taken. */
+void swim_piggyback(struct swim *swim);
+/* Sends swim->compound. */
+void swim_send(struct swim *swim, const struct endpoint *to, bool checksum);
+/* Starts swim->compound with one message. False when memory is out. */
+bool swim_begin_datagram(struct swim *swim, enum message_type type,
+                         const struct msgpack_structure *structure, const void *message);
+bool swim_add_message(struct swim *swim, enum message_type type,
+                      const struct msgpack_structure *structure, const void *message);
+/* Whether a peer of these versions wants a checksum. */
+bool swim_wants_checksum(const struct swim *swim, uint32_t member);
+
+/* probe.c */
+void swim_probe_tick(struct swim *swim);
+void swim_probe_timer(struct swim *swim);
+void swim_relay_timer(struct swim *swim, struct timer *timer);
+void swim_free_relays(struct swim *swim);
+void swim_handle_ping(struct swim *swim, const struct endpoint *from, struct span body);
+void swim_handle_indirect_ping(struct swim *swim, const struct endpoint *from, struct span body);
+void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span body);
+void swim_handle_nack(struct swim *swim, const struct endpoint *from, struct span body);
+void swim_probe_send_failed(struct swim *swim, const struct endpoint *to);
+/* The TCP ping of the running probe ended. */
+void swim_probe_tcp_done(struct swim *swim, uint32_t stream, bool reached);
+void swim_change_health(struct swim *swim, int delta);
+
+/* sync.c */
+void swim_push_pull_tick(struct swim *swim);
+void swim_stream_timer(struct swim *swim, struct timer *timer);
+void swim_free_streams(struct swim *swim);
+/* Opens a stream that pings `member` by TCP; 0 when none is free. */
+uint32_t swim_open_tcp_ping(struct swim *swim, uint32_t member, uint32_t sequence,
+                            uint64_t deadline);
+void swim_close_stream(struct swim *swim, uint32_t stream);
+
+/* versions.c */
+struct version_range {
+    uint8_t protocol_min, protocol_max, delegate_min, delegate_max;
+};
+struct version_range version_range_all(void);
+void version_range_narrow(struct version_range *range, struct span versions);
+/* False, with the reference's words in `error`, when the member's versions lie outside. */
+bool version_range_admits(const struct version_range *range, struct span name, struct span versions,
+                          struct buffer *error);
+
+/* "from=10.0.0.1:7946"; `text` has FROM_TEXT_SIZE bytes. */
+enum { FROM_TEXT_SIZE = ENDPOINT_TEXT_SIZE + 8 };
+const char *swim_from_text(const struct endpoint *from, char *text);
+
+#endif

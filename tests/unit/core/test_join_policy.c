@@ -1,0 +1,235 @@
+/* How members find their cluster behind a service address that picks one of them at random,
+ * oneself included. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "virtual_network.h"
+
+#include <stdio.h>
+
+static struct network *start_at_once(uint32_t size, uint64_t seed)
+{
+    struct network *network = network_new(seed);
+    for (uint32_t i = 0; i < size; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "serf-%u", i);
+        network_start(network, i, name, NULL);
+        host_retry_join(network, &network->hosts[i], "10.3.0.48", 0);
+        network_run(network, random_below(&network->random, 20 * NANOSECONDS_PER_MS));
+    }
+    return network;
+}
+
+static void members_started_at_once_end_in_one_cluster(uint32_t size, uint64_t first_seed,
+                                                       uint64_t starts)
+{
+    for (uint64_t seed = first_seed; seed < first_seed + starts; seed++) {
+        struct network *network = start_at_once(size, seed);
+        bool one = network_run_until(network, SECONDS(8), network_agrees);
+        if (!one) {
+            network_run(network, SECONDS(120));
+            fail_msg("%u members, seed %llu: split%s", size, (unsigned long long)seed,
+                     network_agrees(network) ? ", healed later" : " for good");
+        }
+        network_free(network);
+    }
+}
+
+static void five_started_at_once_end_in_one_cluster(void **state)
+{
+    (void)state;
+    members_started_at_once_end_in_one_cluster(5, 1, 200);
+}
+
+static void twenty_started_at_once_end_in_one_cluster(void **state)
+{
+    (void)state;
+    members_started_at_once_end_in_one_cluster(20, 1000, 30);
+}
+
+static void hundred_started_at_once_end_in_one_cluster(void **state)
+{
+    (void)state;
+    members_started_at_once_end_in_one_cluster(100, 5000, 2);
+}
+
+static void the_first_member_keeps_looking_although_it_reaches_itself(void **state)
+{
+    (void)state;
+    struct network *network = network_new(5);
+    struct host *first = network_start(network, 0, "first", NULL);
+    host_retry_join(network, first, "10.3.0.48", 0);
+    network_run(network, SECONDS(60));
+    assert_true(host_logged(first, "led back to this very node, which is no peer"));
+    assert_false(host_logged(first, "Join completed"));
+    assert_true(host_logged_times(first, "agent: Joining cluster...(replay: false)") > 10);
+    /* not a flood either: at most five seconds apart, half jittered */
+    assert_true(host_logged_times(first, "agent: Joining cluster...(replay: false)") < 40);
+    network_free(network);
+}
+
+static void the_first_retry_comes_in_under_a_second(void **state)
+{
+    (void)state;
+    struct network *network = network_new(6);
+    struct host *host = network_start(network, 0, "a", NULL);
+    host_retry_join(network, host, "10.0.0.200", 0);
+    network_run(network, SECONDS(1));
+    assert_true(host_logged_times(host, "agent: joining: [10.0.0.200] replay: false") >= 2);
+    assert_true(host_logged(host, "agent: Join failed: failed to join 10.0.0.200:7946: dial tcp "
+                                  "10.0.0.200:7946: connect: connection refused, retrying in "));
+    network_free(network);
+}
+
+static void a_try_that_hangs_holds_nobody_up(void **state)
+{
+    (void)state;
+    struct network *network = network_new(7);
+    struct host *a = network_start(network, 0, "a", NULL);
+    struct host *b = network_start(network, 1, "b", NULL);
+    network_cut(network, a, b, true, true);
+    struct span addresses[] = {span_text("10.0.0.2")};
+    serf_retry_join(a->serf, network->now, addresses, 1, SECONDS(30), 0, false);
+    host_drain(network, a);
+    network_run(network, SECONDS(2));
+    assert_true(host_logged_times(a, "agent: joining:") >= 3);
+    network_heal(network);
+    assert_true(network_run_until(network, SECONDS(6), network_agrees));
+    network_free(network);
+}
+
+static void names_are_resolved_again_at_every_try(void **state)
+{
+    (void)state;
+    struct network *network = network_new(8);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_retry_join(network, a, "headless:7946", 0);
+    network_run(network, SECONDS(3));
+    network_start(network, 1, "b", NULL);
+    assert_true(network_run_until(network, SECONDS(12), network_agrees));
+    network_free(network);
+}
+
+static void an_unresolvable_name_is_named_once(void **state)
+{
+    (void)state;
+    struct network *network = network_new(18);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_join(network, a, "nohost:99");
+    network_run(network, SECONDS(1));
+    assert_string_equal(buffer_text(&a->done_error),
+                        "1 error occurred:\n\t* failed to resolve nohost:99: lookup nohost: no "
+                        "such host\n\n");
+    assert_true(host_logged(a, "memberlist: failed to resolve nohost:99: lookup nohost: no such "
+                               "host\n"));
+    network_free(network);
+}
+
+static void checks_send_no_join_intent(void **state)
+{
+    (void)state;
+    struct network *network = network_new(9);
+    network_start(network, 0, "a", NULL);
+    struct host *b = network_start(network, 1, "b", NULL);
+    host_retry_join(network, b, "10.0.0.1", 0);
+    network_run(network, SECONDS(30));
+    assert_true(host_logged_times(b, "Initiating push/pull sync with:  10.0.0.1") >= 5);
+    assert_int_equal(host_logged_times(b, "agent: Join completed. Synced with 1 initial agents"),
+                     1);
+    struct serf_stats stats;
+    serf_stats(b->serf, &stats);
+    assert_int_equal(stats.member_time, 2); /* one join intent, ever */
+    network_free(network);
+}
+
+static void a_member_that_lost_everybody_asks_its_join_addresses_again(void **state)
+{
+    (void)state;
+    struct network *network = network_new(10);
+    struct host *a = network_start(network, 0, "a", NULL);
+    struct host *b = network_start(network, 1, "b", NULL);
+    host_retry_join(network, b, "10.3.0.48", 0);
+    assert_true(network_run_until(network, SECONDS(10), network_agrees));
+    network_run(network, SECONDS(10));
+    network_kill(network, a);
+    network_run(network, SECONDS(60));
+    network_move(network, a, "10.0.0.77"); /* everybody else is new, at new addresses */
+    network_start(network, 0, "c", NULL);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    network_free(network);
+}
+
+static void exhausted_attempts_stop_the_member(void **state)
+{
+    (void)state;
+    struct network *network = network_new(11);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_retry_join(network, a, "10.0.0.200", 2);
+    network_run(network, SECONDS(20));
+    assert_true(a->stopped);
+    assert_true(host_logged(a, "agent: maximum retry join attempts made, exiting"));
+    assert_int_equal(host_logged_times(a, "agent: Joining cluster"), 3); /* N means N + 1 */
+    network_free(network);
+}
+
+static void reaching_oneself_satisfies_the_limit_of_attempts(void **state)
+{
+    (void)state;
+    struct network *network = network_new(12);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_retry_join(network, a, "10.3.0.48", 1);
+    network_run(network, SECONDS(120));
+    assert_false(a->stopped);
+    network_free(network);
+}
+
+static void reaching_oneself_counts_for_a_join_that_was_asked_for(void **state)
+{
+    (void)state;
+    struct network *network = network_new(13);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_join(network, a, "10.3.0.48");
+    network_run(network, SECONDS(1));
+    assert_true(a->done_ok);
+    assert_int_equal(a->done_count, 1);
+    network_free(network);
+}
+
+static void a_leave_ends_the_policy(void **state)
+{
+    (void)state;
+    struct network *network = network_new(14);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_retry_join(network, a, "10.0.0.200", 0);
+    network_run(network, SECONDS(2));
+    host_leave(network, a);
+    network_run(network, SECONDS(2));
+    uint32_t tries = host_logged_times(a, "agent: Joining cluster");
+    network_run(network, SECONDS(60));
+    assert_int_equal(host_logged_times(a, "agent: Joining cluster"), tries);
+    network_free(network);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(five_started_at_once_end_in_one_cluster),
+        cmocka_unit_test(twenty_started_at_once_end_in_one_cluster),
+        cmocka_unit_test(hundred_started_at_once_end_in_one_cluster),
+        cmocka_unit_test(the_first_member_keeps_looking_although_it_reaches_itself),
+        cmocka_unit_test(the_first_retry_comes_in_under_a_second),
+        cmocka_unit_test(a_try_that_hangs_holds_nobody_up),
+        cmocka_unit_test(names_are_resolved_again_at_every_try),
+        cmocka_unit_test(an_unresolvable_name_is_named_once),
+        cmocka_unit_test(checks_send_no_join_intent),
+        cmocka_unit_test(a_member_that_lost_everybody_asks_its_join_addresses_again),
+        cmocka_unit_test(exhausted_attempts_stop_the_member),
+        cmocka_unit_test(reaching_oneself_satisfies_the_limit_of_attempts),
+        cmocka_unit_test(reaching_oneself_counts_for_a_join_that_was_asked_for),
+        cmocka_unit_test(a_leave_ends_the_policy),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
