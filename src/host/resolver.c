@@ -1,0 +1,427 @@
+/* A c-ares channel lives while lookups run, and goes when the last has ended: the next one then
+ * reads /etc/resolv.conf afresh, which in a container may have changed, and an agent that never
+ * resolves a name has never touched c-ares.
+ *
+ * Two records stand for one lookup. The lookup is ours and ends with the answer or its time limit;
+ * the question is c-ares's and ends when c-ares says so, since a single question can't be taken
+ * back. Answers always come from the loop, even those that are known at once. */
+#include "resolver.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/time.h>
+
+#include <ares.h>
+
+#include "socket_text.h"
+
+#define TRY_TIMEOUT_NS UINT64_C(2000000000)
+#define TIMEOUT_NS     UINT64_C(10000000000)
+
+enum { TRIES = 2, TIMED_OUT = -1 };
+
+struct lookup;
+
+struct question {
+    struct resolver *resolver; /* NULL: the resolver is being freed */
+    struct lookup *lookup;     /* NULL: it ended before */
+};
+
+struct lookup {
+    struct lookup *next, **link;
+    struct resolver *resolver;
+    struct question *question; /* NULL when c-ares has answered */
+    struct loop_timer timer;   /* the time limit, then the delivery */
+    bool answered;
+    int status; /* of c-ares, or TIMED_OUT */
+    resolver_done *done;
+    void *context;
+    size_t count;
+    struct endpoint *endpoints; /* owned */
+    uint16_t port;
+    char host[HOST_NAME_SIZE_MAX + 1];
+};
+
+/* A descriptor of c-ares. */
+struct ares_watch {
+    struct ares_watch *next;
+    struct resolver *resolver;
+    struct loop_watch watch;
+};
+
+struct resolver {
+    struct loop *loop;
+    struct resolver_config config;
+    struct loop_timer timer; /* c-ares's own timeouts */
+    ares_channel channel;    /* NULL while no question runs */
+    struct ares_watch *watches;
+    struct lookup *lookups;
+    size_t lookup_count;
+    size_t question_count;
+};
+
+/* --- the channel --- */
+
+static void after_ares(struct resolver *resolver);
+
+static void on_ready(void *context, int ready)
+{
+    struct ares_watch *watch = context;
+    struct resolver *resolver = watch->resolver;
+    int descriptor = watch->watch.descriptor;
+    ares_process_fd(resolver->channel, ready & LOOP_READ ? descriptor : ARES_SOCKET_BAD,
+                    ready & LOOP_WRITE ? descriptor : ARES_SOCKET_BAD);
+    after_ares(resolver);
+}
+
+static struct ares_watch *watch_new(struct resolver *resolver, int descriptor)
+{
+    struct ares_watch *watch = calloc(1, sizeof *watch);
+    if (!watch)
+        return NULL;
+    watch->resolver = resolver;
+    if (!loop_watch_init(&watch->watch, resolver->loop, descriptor, on_ready, watch)) {
+        free(watch);
+        return NULL;
+    }
+    watch->next = resolver->watches;
+    resolver->watches = watch;
+    return watch;
+}
+
+/* Called by c-ares whenever it wants something else of a socket, and before it closes one. Without
+ * memory for a watch the question runs into its timeout. */
+static void on_socket_state(void *context, ares_socket_t descriptor, int readable, int writable)
+{
+    struct resolver *resolver = context;
+    struct ares_watch **place = &resolver->watches;
+    while (*place && (*place)->watch.descriptor != descriptor)
+        place = &(*place)->next;
+    struct ares_watch *watch = *place;
+    if (readable || writable) {
+        if (watch || (watch = watch_new(resolver, descriptor)))
+            loop_watch_set(&watch->watch, (readable ? LOOP_READ : 0) | (writable ? LOOP_WRITE : 0));
+    } else if (watch) {
+        *place = watch->next;
+        loop_watch_fini(&watch->watch);
+        free(watch);
+    }
+}
+
+static int channel_open(struct resolver *resolver)
+{
+    if (resolver->channel)
+        return ARES_SUCCESS;
+    struct ares_options options = {
+        .timeout = (int)(resolver->config.try_timeout / 1000000),
+        .tries = (int)resolver->config.tries,
+        .sock_state_cb = on_socket_state,
+        .sock_state_cb_data = resolver,
+    };
+    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    if (status != ARES_SUCCESS)
+        return status;
+    status = ares_init_options(&resolver->channel, &options,
+                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+    if (status != ARES_SUCCESS) {
+        ares_library_cleanup();
+        resolver->channel = NULL;
+        return status;
+    }
+    if (resolver->config.servers)
+        status = ares_set_servers_ports_csv(resolver->channel, resolver->config.servers);
+    return status;
+}
+
+static void channel_close(struct resolver *resolver)
+{
+    if (!resolver->channel)
+        return;
+    ares_destroy(resolver->channel);
+    ares_library_cleanup();
+    resolver->channel = NULL;
+}
+
+/* Never from inside c-ares: destroys the channel when it is idle, else sets its next timeout. */
+static void after_ares(struct resolver *resolver)
+{
+    if (resolver->question_count == 0) {
+        loop_timer_cancel(&resolver->timer);
+        channel_close(resolver);
+        return;
+    }
+    struct timeval limit = {.tv_sec = 1}, wait = {0};
+    struct timeval *next = ares_timeout(resolver->channel, &limit, &wait);
+    loop_timer_set(&resolver->timer, loop_now() + (uint64_t)next->tv_sec * 1000000000 +
+                                         ((uint64_t)next->tv_usec + 1000) * 1000);
+}
+
+static void on_ares_timer(void *context)
+{
+    struct resolver *resolver = context;
+    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    after_ares(resolver);
+}
+
+/* --- answers --- */
+
+static void lookup_free(struct lookup *lookup)
+{
+    *lookup->link = lookup->next;
+    if (lookup->next)
+        lookup->next->link = lookup->link;
+    lookup->resolver->lookup_count--;
+    if (lookup->question)
+        lookup->question->lookup = NULL;
+    loop_timer_fini(&lookup->timer);
+    free(lookup->endpoints);
+    free(lookup);
+}
+
+static const char *status_text(int status)
+{
+    switch (status) {
+    case TIMED_OUT:
+    case ARES_ETIMEOUT:
+        return "i/o timeout";
+    case ARES_ENOTFOUND:
+    case ARES_ENODATA:
+    case ARES_EBADNAME:
+    case ARES_ENONAME:
+    case ARES_SUCCESS:
+        return "no such host";
+    case ARES_ESERVFAIL:
+    case ARES_EREFUSED:
+    case ARES_EFORMERR:
+    case ARES_ENOTIMP:
+    case ARES_EBADRESP:
+    case ARES_ECONNREFUSED: /* also what is left when every server has failed */
+        return "server misbehaving";
+    case ARES_ENOMEM:
+        return "out of memory";
+    default:
+        return ares_strerror(status);
+    }
+}
+
+static void answer(struct lookup *lookup, int status)
+{
+    if (lookup->answered)
+        return;
+    lookup->answered = true;
+    lookup->status = status;
+    loop_timer_set(&lookup->timer, 0);
+}
+
+static void deliver(struct lookup *lookup)
+{
+    struct buffer error;
+    resolver_done *done = lookup->done;
+    void *context = lookup->context;
+    struct endpoint *endpoints = lookup->endpoints;
+    size_t count = lookup->count;
+    buffer_init(&error, 2 * HOST_NAME_SIZE_MAX);
+    if (count == 0)
+        buffer_printf(&error, "lookup %s: %s", lookup->host, status_text(lookup->status));
+    lookup->endpoints = NULL;
+    lookup_free(lookup);
+    done(context, endpoints, count, count == 0 ? buffer_text(&error) : NULL);
+    buffer_fini(&error);
+    free(endpoints);
+}
+
+static void on_lookup_timer(void *context)
+{
+    struct lookup *lookup = context;
+    if (!lookup->answered) {
+        lookup->answered = true;
+        lookup->status = TIMED_OUT;
+    }
+    deliver(lookup);
+}
+
+static void add_endpoint(struct lookup *lookup, const struct endpoint *endpoint)
+{
+    if (!lookup->endpoints)
+        lookup->endpoints = calloc(RESOLVER_ADDRESSES_MAX, sizeof *lookup->endpoints);
+    if (!lookup->endpoints || lookup->count == RESOLVER_ADDRESSES_MAX)
+        return;
+    /* A name of /etc/hosts may come twice. */
+    for (size_t i = 0; i < lookup->count; i++) {
+        if (endpoint_equal(&lookup->endpoints[i], endpoint))
+            return;
+    }
+    lookup->endpoints[lookup->count++] = *endpoint;
+}
+
+static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *result)
+{
+    struct question *question = context;
+    struct lookup *lookup = question->lookup;
+    (void)timeouts;
+    if (question->resolver)
+        question->resolver->question_count--;
+    free(question);
+    if (lookup) {
+        lookup->question = NULL;
+        for (struct ares_addrinfo_node *node = result ? result->nodes : NULL; node;
+             node = node->ai_next) {
+            union socket_address address = {0};
+            struct endpoint endpoint;
+            if (node->ai_addrlen > sizeof address)
+                continue;
+            memcpy(&address, node->ai_addr, node->ai_addrlen);
+            if (socket_address_read(&endpoint, &address)) {
+                endpoint.port = lookup->port;
+                add_endpoint(lookup, &endpoint);
+            }
+        }
+        answer(lookup, status == ARES_SUCCESS && lookup->count == 0 ? ARES_ENODATA : status);
+    }
+    if (result)
+        ares_freeaddrinfo(result);
+}
+
+/* --- questions --- */
+
+static void ask(struct lookup *lookup)
+{
+    struct resolver *resolver = lookup->resolver;
+    int status = channel_open(resolver);
+    struct question *question = status == ARES_SUCCESS ? malloc(sizeof *question) : NULL;
+    if (!question) {
+        answer(lookup, status == ARES_SUCCESS ? ARES_ENOMEM : status);
+        after_ares(resolver);
+        return;
+    }
+    *question = (struct question){resolver, lookup};
+    lookup->question = question;
+    resolver->question_count++;
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    ares_getaddrinfo(resolver->channel, lookup->host, NULL, &hints, on_addresses, question);
+    after_ares(resolver);
+}
+
+static struct lookup *lookup_new(struct resolver *resolver, struct span host, uint16_t port,
+                                 resolver_done *done, void *context)
+{
+    struct lookup *lookup = calloc(1, sizeof *lookup);
+    if (!lookup)
+        return NULL;
+    if (!loop_timer_init(&lookup->timer, resolver->loop, on_lookup_timer, lookup)) {
+        free(lookup);
+        return NULL;
+    }
+    lookup->resolver = resolver;
+    lookup->port = port;
+    lookup->done = done;
+    lookup->context = context;
+    size_t size = host.size < HOST_NAME_SIZE_MAX ? host.size : HOST_NAME_SIZE_MAX;
+    if (size > 0)
+        memcpy(lookup->host, host.data, size);
+    lookup->next = resolver->lookups;
+    lookup->link = &resolver->lookups;
+    if (lookup->next)
+        lookup->next->link = &lookup->next;
+    resolver->lookups = lookup;
+    resolver->lookup_count++;
+    return lookup;
+}
+
+static bool is_name(struct span host)
+{
+    return host.size > 0 && host.size <= HOST_NAME_SIZE_MAX && !memchr(host.data, 0, host.size);
+}
+
+bool resolver_lookup(struct resolver *resolver, struct span host, uint16_t port,
+                     resolver_done *done, void *context)
+{
+    struct endpoint endpoint;
+    struct lookup *lookup = lookup_new(resolver, host, port, done, context);
+    if (!lookup)
+        return false;
+    if (!is_name(host)) {
+        answer(lookup, ARES_ENOTFOUND);
+    } else if (endpoint_from_text(&endpoint, lookup->host, port)) {
+        add_endpoint(lookup, &endpoint);
+        answer(lookup, lookup->count ? ARES_SUCCESS : ARES_ENOMEM);
+    } else if (resolver->lookup_count > RESOLVER_LOOKUPS_MAX) {
+        answer(lookup, ARES_ENOMEM);
+    } else {
+        loop_timer_set(&lookup->timer, loop_now() + resolver->config.timeout);
+        ask(lookup);
+    }
+    return true;
+}
+
+struct resolver *resolver_new(struct loop *loop, const struct resolver_config *config)
+{
+    struct resolver *resolver = calloc(1, sizeof *resolver);
+    if (!resolver)
+        return NULL;
+    resolver->loop = loop;
+    if (config)
+        resolver->config = *config;
+    if (resolver->config.try_timeout == 0)
+        resolver->config.try_timeout = TRY_TIMEOUT_NS;
+    if (resolver->config.tries == 0)
+        resolver->config.tries = TRIES;
+    if (resolver->config.timeout == 0)
+        resolver->config.timeout = TIMEOUT_NS;
+    if (!loop_timer_init(&resolver->timer, loop, on_ares_timer, resolver)) {
+        free(resolver);
+        return NULL;
+    }
+    return resolver;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+    if (!resolver)
+        return;
+    while (resolver->lookups)
+        lookup_free(resolver->lookups);
+    channel_close(resolver);
+    assert(resolver->question_count == 0 && !resolver->watches);
+    loop_timer_fini(&resolver->timer);
+    free(resolver);
+}
+
+/* --- waiting --- */
+
+struct waiting {
+    bool finished;
+    struct endpoint *endpoints;
+    size_t count, max;
+    struct buffer *error;
+};
+
+static void on_waited(void *context, const struct endpoint *endpoints, size_t count,
+                      const char *error)
+{
+    struct waiting *waiting = context;
+    waiting->finished = true;
+    waiting->count = count < waiting->max ? count : waiting->max;
+    for (size_t i = 0; i < waiting->count; i++)
+        waiting->endpoints[i] = endpoints[i];
+    if (error)
+        buffer_append_text(waiting->error, error);
+}
+
+size_t resolve_now(const struct resolver_config *config, const char *host, uint16_t port,
+                   struct endpoint *endpoints, size_t max, struct buffer *error)
+{
+    struct waiting waiting = {.endpoints = endpoints, .max = max, .error = error};
+    struct loop *loop = loop_new();
+    struct resolver *resolver = loop ? resolver_new(loop, config) : NULL;
+    if (resolver && resolver_lookup(resolver, span_text(host), port, on_waited, &waiting)) {
+        while (!waiting.finished)
+            loop_turn(loop, true);
+    } else {
+        buffer_printf(error, "lookup %s: out of memory", host);
+    }
+    resolver_free(resolver);
+    loop_free(loop);
+    return waiting.count;
+}

@@ -1,0 +1,49 @@
+/* Host names to addresses, without blocking. Numeric addresses answer themselves; names go through
+ * /etc/hosts and DNS (A and AAAA, search domains, retries over TCP), by c-ares. Nothing is cached:
+ * every question is asked anew, with the /etc/resolv.conf of that time. c-ares is not touched
+ * before the first real name, and its memory is given back after the last answer. */
+#ifndef HOST_RESOLVER_H
+#define HOST_RESOLVER_H
+
+#include "buffer.h"
+#include "endpoint.h"
+#include "loop.h"
+
+enum {
+    RESOLVER_ADDRESSES_MAX = 64, /* of one name; more are dropped */
+    RESOLVER_LOOKUPS_MAX = 1024, /* at once; more are answered "too many lookups" */
+    HOST_NAME_SIZE_MAX = 255,
+};
+
+struct resolver_config {
+    const char *servers;  /* "127.0.0.1:5353,[::1]:53"; NULL: those of /etc/resolv.conf */
+    uint64_t try_timeout; /* of one question to one server; 0: 2 s */
+    uint32_t tries;       /* rounds over all servers; 0: 2 */
+    uint64_t timeout;     /* of one lookup in all; 0: 10 s */
+};
+
+struct resolver;
+
+/* Comes once for every lookup, from the loop. Endpoints are borrowed; count is 0 on failure, with
+ * "lookup nohost: no such host" (or ": i/o timeout", ": server misbehaving") in `error`, which is
+ * otherwise NULL. */
+typedef void resolver_done(void *context, const struct endpoint *endpoints, size_t count,
+                           const char *error);
+
+/* `config` may be NULL; its string is borrowed for the resolver's life. NULL when memory is out. */
+struct resolver *resolver_new(struct loop *loop, const struct resolver_config *config);
+
+/* Lookups still running are not called back. */
+void resolver_free(struct resolver *resolver);
+
+/* `host` is a name or a numeric address without brackets; every endpoint gets `port`. False when
+ * memory is out: `done` is then never called. */
+bool resolver_lookup(struct resolver *resolver, struct span host, uint16_t port,
+                     resolver_done *done, void *context);
+
+/* The same while waiting (for start-up and for commands): returns the number of endpoints written,
+ * at most `max`, in the order of preference; 0 with the reason in `error`. */
+size_t resolve_now(const struct resolver_config *config, const char *host, uint16_t port,
+                   struct endpoint *endpoints, size_t max, struct buffer *error);
+
+#endif

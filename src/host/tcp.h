@@ -1,0 +1,101 @@
+/* TCP: listeners that hand over connections, and connections with a bounded write buffer.
+ *
+ * Reading goes through one buffer that all connections of the loop share, so that an idle
+ * connection costs a few hundred bytes. Nothing raises SIGPIPE. */
+#ifndef HOST_TCP_H
+#define HOST_TCP_H
+
+#include "buffer.h"
+#include "endpoint.h"
+#include "loop.h"
+
+struct connection;
+struct listener;
+
+enum {
+    CONNECTION_READ_SIZE = 64 * 1024,        /* handed over at once, at most */
+    CONNECTION_WRITE_MAX = 64 * 1024 * 1024, /* default limit of unsent bytes */
+    LISTENER_BATCH = 32,                     /* connections accepted in one turn */
+};
+
+/* Accept errors (memberlist specification, 8): wait, doubling. */
+#define ACCEPT_BACKOFF_MIN_NS UINT64_C(5000000)
+#define ACCEPT_BACKOFF_MAX_NS UINT64_C(1000000000)
+
+struct listener_callbacks {
+    void *context;
+    /* The callee owns the connection. Nothing is read until connection_start. */
+    void (*accepted)(void *context, struct connection *connection);
+    /* Accepting failed, as in "accept tcp 127.0.0.1:7946: accept4: too many open files"; the
+     * listener tries again by itself after a pause. May be NULL. */
+    void (*accept_failed)(void *context, const char *reason);
+};
+
+/* Binds and listens; the meaning of `address` is udp_new's. NULL on failure, with
+ * "listen tcp 127.0.0.1:7373: bind: address already in use" in `error`. */
+struct listener *listener_new(struct loop *loop, const struct endpoint *address,
+                              const struct listener_callbacks *callbacks, struct buffer *error);
+/* Stops listening; connections that were handed over live on. */
+void listener_free(struct listener *listener);
+
+/* As bound, with the real port; 16 zero bytes when bound to every address of both families. */
+struct endpoint listener_bound(const struct listener *listener);
+
+/* The next pause after `pause` (0: none so far). */
+uint64_t accept_backoff_next(uint64_t pause);
+
+/* Callbacks come from the loop only, except where connection_receive is called. From inside any of
+ * them the owner may call connection_close or connection_free. Each may be NULL. */
+struct connection_callbacks {
+    void *context;
+    /* A connection made with connection_open is established. */
+    void (*opened)(void *context);
+    /* `bytes` is borrowed during the call, and not empty. */
+    void (*received)(void *context, struct span bytes);
+    /* The peer sends no more; writing still works. Comes once, after the last bytes. */
+    void (*ended)(void *context);
+    /* The connection could not be made, or broke; `reason` as in socket_text.h. Nothing comes
+     * afterwards; the owner frees. */
+    void (*failed)(void *context, const char *reason);
+    /* Everything written so far is in the kernel's hands. */
+    void (*drained)(void *context);
+};
+
+/* Connects, and starts reading once connected. `deadline` in loop_now's time (TIMER_NEVER: the
+ * kernel's own patience). NULL only when memory is out: every other failure is reported through
+ * `failed`, from the loop. Writing may begin at once. */
+struct connection *connection_open(struct loop *loop, const struct endpoint *remote,
+                                   uint64_t deadline, const struct connection_callbacks *callbacks);
+
+/* Gives an accepted connection its owner's callbacks, and starts reading. */
+void connection_start(struct connection *connection, const struct connection_callbacks *callbacks);
+
+/* Closes at once; unsent bytes are lost. NULL is ignored. */
+void connection_free(struct connection *connection);
+
+/* Sends what was written, then closes, within `patience` nanoseconds. The connection is no longer
+ * the caller's: no callback comes any more. Where bytes were written, the connection is kept until
+ * the peer has closed too (or patience is over), what it still sends being thrown away: closing
+ * over unread bytes would reset the connection and could take our last bytes with it. */
+void connection_close(struct connection *connection, uint64_t patience);
+
+/* Appends to what is sent. False, and nothing appended, when more than the limit would be unsent
+ * or memory is out; the owner decides what that means (usually: close). On a connection that
+ * failed, true: its bytes go nowhere. */
+bool connection_write(struct connection *connection, struct span bytes);
+void connection_set_write_limit(struct connection *connection, size_t limit);
+size_t connection_unsent(const struct connection *connection);
+
+/* Reading can be paused while the owner is busy with what it has; `ended` waits too. */
+void connection_set_reading(struct connection *connection, bool reading);
+
+/* Reads what has arrived (at most CONNECTION_READ_SIZE) now, without waiting. True when more may be
+ * there. Must not be called from inside `received`. The connection may be gone afterwards if its
+ * callbacks freed it. */
+bool connection_receive(struct connection *connection);
+
+/* Address unset while not connected. */
+struct endpoint connection_local(const struct connection *connection);
+struct endpoint connection_remote(const struct connection *connection);
+
+#endif
