@@ -1,0 +1,201 @@
+#include "fake_serf.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+struct fake_serf fake;
+
+/* The handle that the host holds; its address is all that matters. */
+struct serf {
+    int unused;
+};
+
+static struct serf handle;
+
+void fake_reset(void)
+{
+    fake = (struct fake_serf){.deadline = TIMER_NEVER, .next_stream = 1, .next_command = 1};
+}
+
+void fake_say(struct effect effect)
+{
+    assert_true(fake.said_count < FAKE_EFFECTS_MAX);
+    fake.said[fake.said_count++] = effect;
+}
+
+static void __attribute__((format(printf, 1, 2))) write_down(const char *format, ...)
+{
+    size_t used = strlen(fake.diary);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(fake.diary + used, sizeof fake.diary - used, format, arguments);
+    va_end(arguments);
+}
+
+static void input(struct serf *serf, uint64_t now)
+{
+    static uint64_t last;
+    assert_ptr_equal(serf, &handle);
+    assert_false(fake.freed);
+    /* The host drains the effects after every call, and time never goes back. */
+    assert_int_equal(fake.queue_next, fake.queue_count);
+    assert_true(now >= last);
+    last = now;
+    fake.inputs++;
+    memcpy(fake.queue, fake.said, sizeof fake.said);
+    fake.queue_count = fake.said_count;
+    fake.queue_next = 0;
+    fake.said_count = 0;
+}
+
+struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool,
+                      const uint8_t *seed, uint64_t now, struct buffer *error)
+{
+    (void)pool;
+    (void)seed;
+    (void)error;
+    fake.config = *config;
+    input(&handle, now);
+    return &handle;
+}
+
+void serf_free(struct serf *serf)
+{
+    assert_ptr_equal(serf, &handle);
+    assert_false(fake.freed);
+    fake.freed = true;
+}
+
+void serf_packet(struct serf *serf, uint64_t now, const struct endpoint *from, struct span datagram)
+{
+    input(serf, now);
+    fake.from = *from;
+    fake.packets++;
+    write_down("packet %.*s; ", SPAN_PRINT(datagram));
+}
+
+void serf_packet_failed(struct serf *serf, uint64_t now, const struct endpoint *to)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    input(serf, now);
+    fake.failed++;
+    write_down("packet to %s failed; ", endpoint_text(to, text));
+}
+
+uint32_t serf_stream_accepted(struct serf *serf, uint64_t now, const struct endpoint *from)
+{
+    input(serf, now);
+    fake.accepted++;
+    fake.from = *from;
+    write_down("stream %u accepted; ", fake.next_stream);
+    return fake.next_stream;
+}
+
+void serf_stream_opened(struct serf *serf, uint64_t now, uint32_t stream)
+{
+    input(serf, now);
+    fake.opened++;
+    write_down("stream %u opened; ", stream);
+}
+
+void serf_stream_failed(struct serf *serf, uint64_t now, uint32_t stream, const char *reason)
+{
+    input(serf, now);
+    fake.failed++;
+    write_down("stream %u failed: %s; ", stream, reason);
+}
+
+void serf_stream_data(struct serf *serf, uint64_t now, uint32_t stream, struct span bytes)
+{
+    input(serf, now);
+    fake.data++;
+    write_down("stream %u data %.*s; ", stream, SPAN_PRINT(bytes));
+}
+
+void serf_stream_ended(struct serf *serf, uint64_t now, uint32_t stream)
+{
+    input(serf, now);
+    fake.ended++;
+    write_down("stream %u ended; ", stream);
+}
+
+void serf_resolved(struct serf *serf, uint64_t now, uint32_t request,
+                   const struct endpoint *endpoints, size_t count, const char *error)
+{
+    input(serf, now);
+    fake.resolved++;
+    if (count > 0)
+        fake.answer = endpoints[0];
+    write_down("request %u: %zu %s; ", request, count, error ? error : "");
+}
+
+void serf_advance(struct serf *serf, uint64_t now)
+{
+    input(serf, now);
+    if (fake.advances++ == 0)
+        fake.packets_at_first_advance = fake.packets;
+    if (fake.deadline <= now)
+        fake.deadline = TIMER_NEVER;
+}
+
+uint64_t serf_next_deadline(const struct serf *serf)
+{
+    (void)serf;
+    return fake.deadline;
+}
+
+bool serf_next_effect(struct serf *serf, struct effect *effect)
+{
+    assert_ptr_equal(serf, &handle);
+    assert_false(fake.freed);
+    if (fake.queue_next == fake.queue_count)
+        return false;
+    *effect = fake.queue[fake.queue_next++];
+    return true;
+}
+
+uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
+                   bool replay)
+{
+    input(serf, now);
+    write_down("join");
+    for (size_t i = 0; i < count; i++)
+        write_down(" %.*s", SPAN_PRINT(addresses[i]));
+    write_down("%s; ", replay ? " replay" : "");
+    return fake.next_command++;
+}
+
+uint32_t serf_leave(struct serf *serf, uint64_t now)
+{
+    input(serf, now);
+    write_down("leave; ");
+    return fake.next_command++;
+}
+
+uint32_t serf_force_leave(struct serf *serf, uint64_t now, struct span name, bool prune)
+{
+    input(serf, now);
+    write_down("force-leave %.*s%s; ", SPAN_PRINT(name), prune ? " prune" : "");
+    return fake.next_command++;
+}
+
+uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, size_t count)
+{
+    input(serf, now);
+    write_down("tags");
+    for (size_t i = 0; i < count; i++)
+        write_down(" %.*s=%.*s", SPAN_PRINT(tags[i].key), SPAN_PRINT(tags[i].value));
+    write_down("; ");
+    return fake.next_command++;
+}
+
+void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
+                     uint64_t interval, uint32_t max_attempts, bool replay)
+{
+    (void)addresses;
+    input(serf, now);
+    write_down("retry-join %zu %llu %u %d; ", count, (unsigned long long)interval, max_attempts,
+               replay);
+}
