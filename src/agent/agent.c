@@ -1,0 +1,423 @@
+/* The agent's life in the order in which it happens: read the configuration, check it, bind the
+ * member's sockets, open the RPC listener, print the banner, join, let the log stream, run, stop.
+ * Each step that can fail ends the agent with one line that begins with "==> " (agent
+ * specification, 3.6); it comes last, behind what was logged. */
+#include "agent.h"
+
+#include "agent_state.h"
+#include "banner.h"
+#include "config_check.h"
+#include "join_log.h"
+#include "keyring_file.h"
+
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { ERROR_SIZE_MAX = 64 * 1024 };
+
+/* --- configuration --- */
+
+static int show_usage(struct agent_log *log, struct buffer *error)
+{
+    fprintf(stderr, "%s\n", buffer_text(error));
+    agent_log_notice(log, "%s", agent_help);
+    return 1;
+}
+
+/* True when the agent may go on; otherwise `status` is the exit status, with its reason either
+ * printed, or in `error`. */
+static bool read_config(struct agent *agent, struct buffer *error)
+{
+    enum config_status status = agent_config_load(&agent->config, agent->argc, agent->argv, error);
+    agent->status = 1;
+    if (status == CONFIG_HELP) {
+        fprintf(stderr, "%s\n", agent_help);
+        agent->status = 0;
+    } else if (status == CONFIG_USAGE) {
+        show_usage(agent->log, error);
+        buffer_reset(error);
+    }
+    return status == CONFIG_OK;
+}
+
+static bool check_config(struct agent *agent, struct buffer *error)
+{
+    struct agent_config *config = &agent->config;
+    enum log_level level;
+    if (!agent_config_check(config, error))
+        return false;
+    agent_config_notices(config, agent_print_notice, agent->log);
+    if (!agent_config_log_level(config, &level, error) || !agent_config_check_syslog(config, error))
+        return false;
+    agent_log_set_level(agent->log, level);
+    if (!agent_addresses_find(&agent->addresses, config, error))
+        return false;
+    if (agent->addresses.chose_interface) {
+        char text[ADDRESS_TEXT_SIZE];
+        agent_log_notice(agent->log, "Using interface '%s' address '%s'", config->interface,
+                         endpoint_address_text(&agent->addresses.bind, text));
+    }
+    return agent_config_check_key(config, error) && agent_config_profile(config, error);
+}
+
+/* --- setup --- */
+
+static bool load_keyring_file(struct agent *agent, struct buffer *error)
+{
+    const char *path = agent->config.keyring_file;
+    if (agent->config.encrypt_key) {
+        buffer_append_text(error, "Encryption key not allowed while using a keyring; take either "
+                                  "-encrypt or -keyring-file out");
+        return false;
+    }
+    if (!keyring_file_load(path, agent->keyring, error))
+        return false;
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Restored keyring with %zu keys from %s",
+                     keyring_count(agent->keyring), path);
+    return true;
+}
+
+static bool setup_secrets(struct agent *agent, struct buffer *error)
+{
+    if (!agent->config.encrypt_key && !agent->config.keyring_file)
+        return true;
+    agent->keyring = keyring_new();
+    if (!agent->keyring) {
+        buffer_append_text(error, "out of memory");
+        return false;
+    }
+    return !agent->config.keyring_file || load_keyring_file(agent, error);
+}
+
+static bool setup(struct agent *agent, struct buffer *error)
+{
+    struct buffer reason;
+    buffer_init(&reason, ERROR_SIZE_MAX);
+    bool good = agent_tags_setup(agent, &reason) && setup_secrets(agent, &reason);
+    if (!good)
+        buffer_printf(error, "Failed to setup the Serf agent: %s", buffer_text(&reason));
+    buffer_fini(&reason);
+    return good;
+}
+
+/* --- the member --- */
+
+static void node_logged(void *context, enum log_level level, struct span text)
+{
+    struct agent *agent = context;
+    agent_log_write(agent->log, level, text);
+}
+
+static void member_event(void *context, enum member_event_type type,
+                         const struct member_view *members, size_t count)
+{
+    struct agent *agent = context;
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Received event: %s",
+                     member_event_name(type));
+    if (agent->rpc)
+        rpc_server_member_event(agent->rpc, type, members, count);
+}
+
+static void user_event(void *context, uint64_t ltime, struct span name, struct span payload,
+                       bool coalesce)
+{
+    struct agent *agent = context;
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Received event: user-event: %.*s",
+                     SPAN_PRINT(name));
+    if (agent->rpc)
+        rpc_server_user_event(agent->rpc, ltime, name, payload, coalesce);
+}
+
+/* -encrypt: the base64 has been checked, the size has not. */
+static bool take_encrypt_key(struct agent *agent, struct buffer *error)
+{
+    if (!agent->config.encrypt_key)
+        return true;
+    struct buffer key;
+    buffer_init(&key, 1024);
+    enum keyring_status status = KEYRING_BAD_SIZE;
+    if (key_decode(agent->config.encrypt_key, &key, error))
+        status = keyring_add(agent->keyring, buffer_span(&key));
+    if (status != KEYRING_OK)
+        buffer_printf(error, "Failed to create memberlist: %s; `serf keygen` prints a good key",
+                      keyring_status_text(status));
+    if (key.size > 0)
+        OPENSSL_cleanse(key.data, key.size);
+    buffer_fini(&key);
+    return status == KEYRING_OK;
+}
+
+static void fill_node_config(struct agent *agent, struct node_config *node, struct span meta,
+                             const char *bind_address)
+{
+    const struct agent_config *config = &agent->config;
+    struct buffer none;
+    buffer_init(&none, 256);
+    serf_config_init(&node->serf, agent_config_profile(config, &none));
+    buffer_fini(&none);
+    struct swim_config *swim = &node->serf.swim;
+    swim->name = span_text(config->node_name);
+    swim->meta = meta;
+    swim->advertise = agent->addresses.advertise;
+    swim->keyring = agent->keyring;
+    swim->compress = config->enable_compression;
+    swim->log_level = LOG_LEVEL_TRACE; /* a monitor may ask for any level */
+    node->serf.protocol_version = (uint8_t)config->protocol;
+    node->serf.validate_node_names = config->validate_node_names;
+    node->serf.broadcast_timeout = (uint64_t)config->broadcast_timeout;
+    node->serf.reconnect_interval = (uint64_t)config->reconnect_interval;
+    node->serf.reconnect_timeout = (uint64_t)config->reconnect_timeout;
+    node->serf.tombstone_timeout = (uint64_t)config->tombstone_timeout;
+    node->bind_address = bind_address;
+    node->bind_port = agent->addresses.bind.port;
+    node->callbacks = (struct node_callbacks){
+        .context = agent,
+        .log = node_logged,
+        .member_event = member_event,
+        .user_event = user_event,
+        .stopped = agent_node_stopped,
+    };
+}
+
+static bool create_node(struct agent *agent, struct buffer *error)
+{
+    struct buffer meta;
+    struct node_config config = {0};
+    char address[ADDRESS_TEXT_SIZE] = "";
+    buffer_init(&meta, META_SIZE_MAX);
+    if (agent->addresses.bind.address_size > 0)
+        endpoint_address_text(&agent->addresses.bind, address);
+    if (!agent_config_check_limits(&agent->config, error) || !take_encrypt_key(agent, error)) {
+        buffer_fini(&meta);
+        return false;
+    }
+    if (agent_tags_encode(agent, &agent->tags, &meta)) {
+        fill_node_config(agent, &config, buffer_span(&meta), address);
+        agent->node = node_new(agent->loop, &config, error);
+    } else {
+        buffer_append_text(error, "Encoded length of tags exceeds limit of 512 bytes");
+    }
+    buffer_fini(&meta);
+    return agent->node != NULL;
+}
+
+static bool start_node(struct agent *agent, struct buffer *error)
+{
+    struct buffer reason;
+    buffer_init(&reason, ERROR_SIZE_MAX);
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Serf agent starting");
+    bool good = create_node(agent, &reason);
+    if (!good)
+        buffer_printf(error, "Failed to start the Serf agent: Error creating Serf: %s",
+                      buffer_text(&reason));
+    buffer_fini(&reason);
+    return good;
+}
+
+static bool start_rpc(struct agent *agent, struct buffer *error)
+{
+    struct rpc_server_config config = {
+        .loop = agent->loop,
+        .address = text_or_empty(agent->config.rpc_addr),
+        .auth_key = text_or_empty(agent->config.rpc_auth),
+        .node = agent->node,
+        .log = agent->log,
+        .context = agent,
+        .stats = agent_stats,
+        .set_tags = agent_rpc_set_tags,
+        .leave = agent_rpc_leave,
+        .left = agent_rpc_left,
+    };
+    struct buffer reason;
+    buffer_init(&reason, 1024);
+    agent->rpc = rpc_server_new(&config, &reason);
+    if (!agent->rpc)
+        buffer_printf(error, "Error starting RPC listener: %s", buffer_text(&reason));
+    buffer_fini(&reason);
+    return agent->rpc != NULL;
+}
+
+/* --- banner and join --- */
+
+static void print_banner(struct agent *agent)
+{
+    const struct agent_config *config = &agent->config;
+    struct endpoint bound = node_bound(agent->node);
+    struct banner banner = {
+        .node_name = config->node_name,
+        .bind = agent->addresses.bind,
+        .advertise = agent->addresses.advertise,
+        .rpc_address = text_or_empty(config->rpc_addr),
+        .encrypted = agent->keyring != NULL,
+        .snapshot = config->snapshot_path != NULL,
+        .profile = text_or_empty(config->profile),
+        .compression = config->enable_compression,
+        .mdns_cluster = text_or_empty(config->discover),
+    };
+    banner.bind.port = bound.port;
+    banner_print(agent->log, &banner);
+}
+
+static struct span *address_spans(const struct text_list *list)
+{
+    struct span *spans = calloc(list->count, sizeof(*spans));
+    for (size_t i = 0; spans && i < list->count; i++)
+        spans[i] = span_text(list->values[i]);
+    return spans;
+}
+
+static void start_join_done(void *context, bool ok, uint32_t count, struct span error)
+{
+    struct agent *agent = context;
+    agent->join_finished = true;
+    agent->join_ok = ok && count > 0;
+    agent->join_count = count;
+    buffer_append_span(&agent->join_error, error);
+    join_log_end(agent->log, count, error);
+    loop_stop(agent->loop);
+}
+
+/* -join: the log is still held back, and a failure ends the agent. */
+static bool start_join(struct agent *agent, struct buffer *error)
+{
+    const struct text_list *list = &agent->config.start_join;
+    if (list->count == 0)
+        return true;
+    struct span *addresses = address_spans(list);
+    if (!addresses) {
+        buffer_append_text(error, "Error joining the cluster: out of memory");
+        return false;
+    }
+    agent_log_notice(agent->log, "Joining cluster...(replay: %s)",
+                     agent->config.replay_on_join ? "true" : "false");
+    join_log_begin(agent->log, addresses, list->count, agent->config.replay_on_join);
+    node_join(agent->node, addresses, list->count, agent->config.replay_on_join, start_join_done,
+              agent);
+    free(addresses);
+    while (!agent->join_finished && agent->phase != AGENT_STOPPING)
+        loop_run(agent->loop);
+    if (agent->phase == AGENT_STOPPING)
+        return false;
+    if (agent->join_ok)
+        agent_log_info(agent->log, "Join completed. Synced with %u initial agents",
+                       agent->join_count);
+    else
+        buffer_append_span(error, buffer_span(&agent->join_error));
+    return agent->join_ok;
+}
+
+static void begin_retry_join(struct agent *agent)
+{
+    const struct agent_config *config = &agent->config;
+    int64_t attempts = config->retry_max_attempts;
+    if (config->retry_join.count == 0)
+        return;
+    struct span *addresses = address_spans(&config->retry_join);
+    if (!addresses) {
+        agent_log_printf(agent->log, LOG_LEVEL_ERR, "agent: retry_join: out of memory");
+        return;
+    }
+    if (attempts < 0)
+        attempts = 0;
+    if (attempts > UINT32_MAX)
+        attempts = UINT32_MAX;
+    node_retry_join(agent->node, addresses, config->retry_join.count,
+                    (uint64_t)config->retry_interval, (uint32_t)attempts, config->replay_on_join);
+    free(addresses);
+}
+
+/* --- from start to end --- */
+
+static bool open_system(struct agent *agent, struct buffer *error)
+{
+    agent->loop = loop_new();
+    if (agent->loop)
+        agent->reaper = reaper_new(agent->loop, false);
+    if (agent->reaper && agent_signals_init(agent))
+        return true;
+    buffer_append_text(error, "Failed to start the Serf agent: no memory or file descriptors for "
+                              "the event loop");
+    return false;
+}
+
+static bool start(struct agent *agent, struct buffer *error)
+{
+    if (!check_config(agent, error))
+        return false;
+    agent_log_notice(agent->log, "Starting Serf agent...");
+    if (!open_system(agent, error) || !setup(agent, error) || !start_node(agent, error) ||
+        !start_rpc(agent, error))
+        return false;
+    agent_log_notice(agent->log, "Starting Serf agent RPC...");
+    print_banner(agent);
+    return start_join(agent, error);
+}
+
+static void run(struct agent *agent)
+{
+    agent_log_info(agent->log, "%s", "");
+    agent_log_notice(agent->log, "Log data will now stream in as it occurs:");
+    agent_log_info(agent->log, "%s", "");
+    agent_log_stream(agent->log);
+    agent->phase = AGENT_RUNNING;
+    begin_retry_join(agent);
+    while (agent->phase != AGENT_STOPPING)
+        loop_run(agent->loop);
+}
+
+static void shut_down(struct agent *agent)
+{
+    if (agent->node) {
+        bool left = serf_state(node_serf(agent->node)) == SERF_LEFT;
+        agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting serf shutdown");
+        if (!left)
+            agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: Shutdown without a Leave");
+        node_free(agent->node);
+        rpc_server_free(agent->rpc);
+        agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
+    }
+    agent_tags_fini(agent);
+    agent_signals_fini(agent);
+    reaper_free(agent->reaper);
+    if (agent->loop)
+        loop_free(agent->loop);
+    keyring_free(agent->keyring);
+}
+
+static void live(struct agent *agent, struct buffer *error)
+{
+    bool started = start(agent, error);
+    if (started) {
+        run(agent);
+    } else {
+        agent->status = 1;
+        agent_log_stream(agent->log);
+    }
+    shut_down(agent);
+    if (!started && error->size > 0)
+        agent_log_notice(agent->log, "%s", buffer_text(error));
+    agent_config_fini(&agent->config);
+}
+
+int agent_main(int argc, char **argv)
+{
+    struct agent agent = {.argc = argc, .argv = argv};
+    struct buffer error;
+    agent.log = agent_log_new(STDOUT_FILENO, LOG_LEVEL_INFO);
+    if (!agent.log) {
+        fprintf(stderr, "out of memory\n");
+        return 1;
+    }
+    buffer_init(&error, ERROR_SIZE_MAX);
+    buffer_init(&agent.join_error, ERROR_SIZE_MAX);
+    if (read_config(&agent, &error))
+        live(&agent, &error);
+    else if (error.size > 0)
+        agent_log_notice(agent.log, "%s", buffer_text(&error));
+    buffer_fini(&agent.join_error);
+    buffer_fini(&error);
+    agent_log_free(agent.log);
+    return agent.status;
+}

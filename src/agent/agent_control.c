@@ -1,0 +1,140 @@
+/* How an agent stops (agent specification, 3.8). INT leaves the cluster first; TERM does so only
+ * with leave_on_terminate; a signal during the leave ends it at once. Status 0 means that the
+ * cluster has been told; everything else is 1. */
+#include "agent_state.h"
+
+#include <signal.h>
+
+static const int signal_numbers[AGENT_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+void agent_stop(struct agent *agent, int status)
+{
+    if (agent->phase != AGENT_STOPPING)
+        agent->status = status;
+    agent->phase = AGENT_STOPPING;
+    loop_stop(agent->loop);
+}
+
+static uint64_t leave_timeout(const struct agent_config *config)
+{
+    /* The intent's broadcast, then the goodbye's, then a while for it to travel. */
+    uint64_t needed = 2 * (uint64_t)config->broadcast_timeout + 2 * NANOSECONDS_PER_S;
+    return needed > LEAVE_TIMEOUT_NS ? needed : LEAVE_TIMEOUT_NS;
+}
+
+static void leave_timed_out(void *context)
+{
+    struct agent *agent = context;
+    agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: timeout while waiting for graceful leave");
+    agent_stop(agent, 1);
+}
+
+static void signal_leave_done(void *context, bool ok, uint32_t count, struct span error)
+{
+    struct agent *agent = context;
+    (void)count;
+    if (!ok)
+        agent_log_notice(agent->log, "Error: %.*s", SPAN_PRINT(error));
+    agent_stop(agent, ok ? 0 : 1);
+}
+
+static void leave_by_signal(struct agent *agent)
+{
+    agent_log_notice(agent->log, "Gracefully shutting down agent...");
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting graceful leave from Serf");
+    agent->phase = AGENT_LEAVING;
+    loop_timer_set(&agent->leave_timer, loop_now() + leave_timeout(&agent->config));
+    node_leave(agent->node, signal_leave_done, agent);
+}
+
+static const char *signal_word(int number)
+{
+    return number == SIGINT ? "interrupt" : number == SIGTERM ? "terminated" : "hangup";
+}
+
+static void signalled(void *context, int number)
+{
+    struct agent *agent = context;
+    if (agent->phase == AGENT_LEAVING || agent->phase == AGENT_STOPPING) {
+        agent_stop(agent, 1);
+        return;
+    }
+    agent_log_notice(agent->log, "Caught signal: %s", signal_word(number));
+    if (agent->phase == AGENT_STARTING)
+        agent_stop(agent, 1);
+    else if (number == SIGHUP)
+        agent_reload(agent);
+    else if (number == SIGINT ? !agent->config.skip_leave_on_interrupt
+                              : agent->config.leave_on_terminate)
+        leave_by_signal(agent);
+    else
+        agent_stop(agent, 1);
+}
+
+bool agent_signals_init(struct agent *agent)
+{
+    /* A peer or a client that is gone is an error value; USR1 and USR2 mean nothing here, and
+     * must not kill the process as they do by default. */
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR1, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN);
+    if (!loop_timer_init(&agent->leave_timer, agent->loop, leave_timed_out, agent))
+        return false;
+    for (size_t i = 0; i < AGENT_SIGNALS; i++)
+        if (!loop_signal_init(&agent->signals[i], agent->loop, signal_numbers[i], signalled, agent))
+            return false;
+    return true;
+}
+
+void agent_signals_fini(struct agent *agent)
+{
+    /* The agent is on its way out with a status of its own: no late signal may replace it. */
+    sigset_t late;
+    sigemptyset(&late);
+    for (size_t i = 0; i < AGENT_SIGNALS; i++)
+        sigaddset(&late, signal_numbers[i]);
+    sigprocmask(SIG_BLOCK, &late, NULL);
+    for (size_t i = 0; i < AGENT_SIGNALS; i++)
+        if (agent->signals[i].event)
+            loop_signal_fini(&agent->signals[i]);
+    if (agent->leave_timer.loop)
+        loop_timer_fini(&agent->leave_timer);
+}
+
+static void rpc_leave_done(void *context, bool ok, uint32_t count, struct span error)
+{
+    struct agent *agent = context;
+    node_done *done = agent->leave_done;
+    void *done_context = agent->leave_context;
+    agent->leave_done = NULL;
+    if (!ok && agent->phase == AGENT_LEAVING)
+        agent->phase = AGENT_RUNNING;
+    done(done_context, ok, count, error);
+}
+
+void agent_rpc_leave(void *context, node_done *done, void *done_context)
+{
+    struct agent *agent = context;
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting graceful leave from Serf");
+    if (agent->phase != AGENT_RUNNING) { /* the node knows what to answer to a second leave */
+        node_leave(agent->node, done, done_context);
+        return;
+    }
+    agent->phase = AGENT_LEAVING;
+    agent->leave_done = done;
+    agent->leave_context = done_context;
+    node_leave(agent->node, rpc_leave_done, agent);
+}
+
+void agent_rpc_left(void *context)
+{
+    agent_stop(context, 0);
+}
+
+void agent_node_stopped(void *context, enum stop_reason reason)
+{
+    struct agent *agent = context;
+    if (reason != STOP_RETRY_JOIN_EXHAUSTED)
+        agent_log_printf(agent->log, LOG_LEVEL_WARN, "agent: Serf shutdown detected, quitting");
+    agent_stop(agent, 1);
+}

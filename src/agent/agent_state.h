@@ -1,0 +1,89 @@
+/* What the daemon's parts share: start (agent.c), signals and leaving (agent_control.c), tags and
+ * reload (agent_tags.c, agent_reload.c), and the numbers of `serf info` (agent_stats.c). */
+#ifndef AGENT_AGENT_STATE_H
+#define AGENT_AGENT_STATE_H
+
+#include "agent_address.h"
+#include "config.h"
+#include "log.h"
+#include "node.h"
+#include "process.h"
+#include "rpc_server.h"
+
+/* A leave that was asked for by a signal may take this long at least: three seconds, as in the
+ * reference, are too short on a wide area network, and a leave cut short is seen as a failure. */
+#define LEAVE_TIMEOUT_NS (15 * NANOSECONDS_PER_S)
+
+enum { AGENT_SIGNALS = 3 };
+
+enum agent_phase {
+    AGENT_STARTING, /* until the log streams */
+    AGENT_RUNNING,
+    AGENT_LEAVING,  /* a signal or an RPC client asked for it */
+    AGENT_STOPPING, /* the loop is about to end */
+};
+
+struct agent {
+    int argc; /* for a reload */
+    char **argv;
+    struct agent_config config;
+    struct agent_addresses addresses;
+    struct agent_log *log;
+    struct loop *loop;
+    struct reaper *reaper;
+    struct loop_signal signals[AGENT_SIGNALS];
+    struct loop_timer leave_timer;
+    struct keyring *keyring; /* NULL: no encryption */
+    struct node *node;
+    struct rpc_server *rpc;
+    struct text_map tags;         /* as they are now */
+    struct tag_refusal *refusals; /* answers that wait for the loop */
+
+    enum agent_phase phase;
+    int status;            /* of the process */
+    node_done *leave_done; /* of the RPC client that asked for the leave */
+    void *leave_context;
+    bool join_finished; /* of -join */
+    bool join_ok;
+    uint32_t join_count;
+    struct buffer join_error;
+};
+
+/* agent_control.c */
+
+/* Begins to listen for INT, TERM and HUP; false when memory is out. */
+bool agent_signals_init(struct agent *agent);
+void agent_signals_fini(struct agent *agent);
+/* Ends the loop; the process will exit with this status. */
+void agent_stop(struct agent *agent, int status);
+/* For the RPC server. */
+void agent_rpc_leave(void *context, node_done *done, void *done_context);
+void agent_rpc_left(void *context);
+/* For the node: the protocol itself decided to stop. */
+void agent_node_stopped(void *context, enum stop_reason reason);
+
+/* agent_tags.c */
+
+/* The tags at start: those of the configuration, or of the tags file. */
+bool agent_tags_setup(struct agent *agent, struct buffer *error);
+/* Appends the metadata that carries the tags. */
+bool agent_tags_encode(const struct agent *agent, const struct text_map *tags, struct buffer *meta);
+/* Gossips `tags`, which become the agent's (the map is taken over, and emptied). */
+void agent_tags_replace(struct agent *agent, struct text_map *tags, node_done *done, void *context);
+/* For the RPC server. */
+void agent_rpc_set_tags(void *context, const struct tag *set, size_t set_count,
+                        const struct span *deleted, size_t deleted_count, node_done *done,
+                        void *done_context);
+void agent_tags_fini(struct agent *agent);
+
+/* agent_reload.c */
+
+/* Reads the configuration again and applies what can be applied while running. */
+void agent_reload(struct agent *agent);
+/* Prints a notice; a config_notice, with the agent's log as its context. */
+void agent_print_notice(void *context, const char *text);
+
+/* agent_stats.c; for the RPC server, with the agent as its context. */
+void agent_stats(void *context, struct buffer *out);
+
+#endif

@@ -1,0 +1,230 @@
+/* The order of the checks is the reference's, since people fix one message at a time and scripts
+ * look for the first. Where its message names a mistake but no way out, one is added behind it. */
+#include "config_check.h"
+
+#include "duration.h"
+#include "interfaces.h"
+#include "keyring_file.h"
+#include "log.h"
+
+#include <ctype.h>
+#include <net/if.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <strings.h>
+
+enum { USER_EVENT_SIZE_MAX = 9216 };
+
+/* --- event handlers --- */
+
+static bool known_event(struct span event)
+{
+    static const char *const events[] = {
+        "*",           "member-join", "member-leave", "member-failed", "member-update",
+        "member-reap", "user",        "query",
+    };
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
+        if (span_equal_text(event, events[i]))
+            return true;
+    return (event.size >= 5 && memcmp(event.data, "user:", 5) == 0) ||
+           (event.size >= 6 && memcmp(event.data, "query:", 6) == 0);
+}
+
+static bool check_handler(const char *handler, struct buffer *error)
+{
+    const char *script = strchr(handler, '=');
+    if (!script || script == handler)
+        return true;
+    const char *filter = handler;
+    while (filter <= script) {
+        const char *end = filter;
+        while (end < script && *end != ',')
+            end++;
+        struct span event = span_make(filter, (size_t)(end - filter));
+        if (!known_event(event)) {
+            buffer_printf(
+                error,
+                "Invalid event script: Event '%.*s' invoking '%s'; before the first \"=\" "
+                "stand events such as member-join, user:NAME, query:NAME or *",
+                SPAN_PRINT(event), script + 1);
+            return false;
+        }
+        filter = end + 1;
+    }
+    return true;
+}
+
+/* --- interfaces --- */
+
+static bool check_interface(const char *label, const char *interface, struct buffer *error)
+{
+    if (!interface || interface_exists(interface))
+        return true;
+    buffer_printf(error,
+                  "Invalid %snetwork interface: route ip+net: no such network interface: "
+                  "'%s'; `ip link` lists those of this machine",
+                  label, interface);
+    return false;
+}
+
+static bool check_mdns(const struct agent_config *config, struct buffer *error)
+{
+    if (!config->mdns_interface)
+        return true;
+    if (!config->discover) {
+        buffer_append_text(error, "mDNS interface specified without enabling mDNS discovery");
+        return false;
+    }
+    if (!check_interface("mDNS ", config->mdns_interface, error))
+        return false;
+    if (config->mdns_disable_ipv4 && config->mdns_disable_ipv6) {
+        buffer_append_text(error, "Invalid mDNS configuration: both IPv4 and IPv6 are disabled");
+        return false;
+    }
+    return true;
+}
+
+static bool check_durations(const struct agent_config *config, struct buffer *error)
+{
+    const struct {
+        const char *key;
+        int64_t value;
+    } durations[] = {
+        {"reconnect_interval", config->reconnect_interval},
+        {"reconnect_timeout", config->reconnect_timeout},
+        {"tombstone_timeout", config->tombstone_timeout},
+    };
+    for (size_t i = 0; i < sizeof(durations) / sizeof(durations[0]); i++) {
+        char text[DURATION_TEXT_SIZE];
+        if (durations[i].value >= 0)
+            continue;
+        buffer_printf(error, "Invalid %s: %s is negative", durations[i].key,
+                      duration_text(durations[i].value, text));
+        return false;
+    }
+    return true;
+}
+
+bool agent_config_check(const struct agent_config *config, struct buffer *error)
+{
+    for (size_t i = 0; i < config->event_handlers.count; i++)
+        if (!check_handler(config->event_handlers.values[i], error))
+            return false;
+    return check_interface("", config->interface, error) && check_mdns(config, error) &&
+           check_durations(config, error);
+}
+
+/* --- notices --- */
+
+static void raise_to_second(int64_t *duration, const char *name, config_notice *notice,
+                            void *context)
+{
+    const int64_t second = INT64_C(1000000000);
+    char text[96];
+    if (*duration >= second)
+        return;
+    snprintf(text, sizeof(text), "Warning: '%s' is too low. Setting to 1s", name);
+    notice(context, text);
+    *duration = second;
+}
+
+void agent_config_notices(struct agent_config *config, config_notice *notice, void *context)
+{
+    if (config->role)
+        notice(context, "Deprecation warning: 'Role' has been replaced with 'Tags'");
+    raise_to_second(&config->retry_interval, "RetryInterval", notice, context);
+    raise_to_second(&config->broadcast_timeout, "BroadcastTimeout", notice, context);
+    if (config->rejoin_after_leave && !config->snapshot_path)
+        notice(context, "Warning: 'RejoinAfterLeave' enabled without snapshot file");
+    for (size_t i = 0; i < config_key_count; i++) {
+        char text[96];
+        if (!config_keys[i].without_effect || !agent_config_is_set(&config_keys[i], config))
+            continue;
+        snprintf(text, sizeof(text), "Warning: '%s' has no effect in this version",
+                 config_keys[i].name);
+        notice(context, text);
+    }
+}
+
+/* --- single values --- */
+
+bool agent_config_log_level(const struct agent_config *config, enum log_level *level,
+                            struct buffer *error)
+{
+    const char *text = text_or_empty(config->log_level);
+    if (log_level_parse(span_text(text), level))
+        return true;
+    buffer_append_text(error, "Invalid log level: ");
+    for (const char *p = text; *p; p++)
+        buffer_append_u8(error, (uint8_t)toupper((unsigned char)*p));
+    buffer_append_text(error, ". Valid log levels are: [TRACE DEBUG INFO WARN ERR]");
+    return false;
+}
+
+bool agent_config_check_syslog(const struct agent_config *config, struct buffer *error)
+{
+    static const char *const facilities[] = {
+        "KERN",   "USER",   "MAIL",   "DAEMON",   "AUTH",   "SYSLOG", "LPR",
+        "NEWS",   "UUCP",   "CRON",   "AUTHPRIV", "FTP",    "LOCAL0", "LOCAL1",
+        "LOCAL2", "LOCAL3", "LOCAL4", "LOCAL5",   "LOCAL6", "LOCAL7",
+    };
+    const char *facility = text_or_empty(config->syslog_facility);
+    if (!config->enable_syslog)
+        return true;
+    for (size_t i = 0; i < sizeof(facilities) / sizeof(facilities[0]); i++)
+        if (strcasecmp(facility, facilities[i]) == 0)
+            return true;
+    buffer_printf(error,
+                  "Syslog setup failed: invalid syslog facility: %s; it is one such as "
+                  "LOCAL0 or DAEMON",
+                  facility);
+    return false;
+}
+
+bool agent_config_check_key(const struct agent_config *config, struct buffer *error)
+{
+    if (!config->encrypt_key)
+        return true;
+    struct buffer key, reason;
+    buffer_init(&key, 1024);
+    buffer_init(&reason, 128);
+    bool good = key_decode(config->encrypt_key, &key, &reason);
+    if (!good)
+        buffer_printf(error, "Invalid encryption key: %s; `serf keygen` prints a good one",
+                      buffer_text(&reason));
+    if (key.size > 0)
+        OPENSSL_cleanse(key.data, key.size);
+    buffer_fini(&key);
+    buffer_fini(&reason);
+    return good;
+}
+
+profile_settings *agent_config_profile(const struct agent_config *config, struct buffer *error)
+{
+    const char *profile = text_or_empty(config->profile);
+    if (strcmp(profile, "lan") == 0)
+        return swim_config_lan;
+    if (strcmp(profile, "wan") == 0)
+        return swim_config_wan;
+    if (strcmp(profile, "local") == 0)
+        return swim_config_local;
+    buffer_printf(error, "Unknown profile: %s; it is lan, wan or local, in lower case", profile);
+    return NULL;
+}
+
+bool agent_config_check_limits(const struct agent_config *config, struct buffer *error)
+{
+    bool low = config->protocol < SERF_PROTOCOL_MIN;
+    if (low || config->protocol > SERF_PROTOCOL_MAX) {
+        buffer_printf(error, "Protocol version '%lld' too %s. Must be in range: [%d, %d]",
+                      (long long)config->protocol, low ? "low" : "high", SERF_PROTOCOL_MIN,
+                      SERF_PROTOCOL_MAX);
+        return false;
+    }
+    if (config->user_event_size_limit > USER_EVENT_SIZE_MAX) {
+        buffer_printf(error, "user event size limit exceeds limit of %d bytes",
+                      USER_EVENT_SIZE_MAX);
+        return false;
+    }
+    return true;
+}

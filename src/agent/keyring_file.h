@@ -1,0 +1,16 @@
+/* Keys from the command line and from a keyring file (agent specification, 3.9). */
+#ifndef AGENT_KEYRING_FILE_H
+#define AGENT_KEYRING_FILE_H
+
+#include "buffer.h"
+#include "keyring.h"
+
+enum { KEYRING_FILE_SIZE_MAX = 64 * 1024 };
+
+/* Adds the keys of the file, the first one becoming primary. False with one line in `error`. */
+bool keyring_file_load(const char *path, struct keyring *keyring, struct buffer *error);
+
+/* Decodes one key of any size; `error` then says "illegal base64 data at input byte N". */
+bool key_decode(const char *text, struct buffer *key, struct buffer *error);
+
+#endif

@@ -1,0 +1,38 @@
+/* The filters of `members-filtered` (agent specification, 5.6): regular expressions over a member's
+ * name, status and tags. The language is RE2's. Each expression stands between "^" and "$" without
+ * a group around it, as the reference's users know it: "n2|zz" matches names that start with n2 or
+ * end with zz. A tag that a member lacks is matched as the empty string. */
+#ifndef AGENT_MEMBERS_FILTER_H
+#define AGENT_MEMBERS_FILTER_H
+
+#include "member.h"
+#include "serf.h"
+
+enum {
+    MEMBERS_FILTER_PATTERN_MAX = 1024, /* bytes of one expression */
+    MEMBERS_FILTER_TAGS_MAX = 64,
+    MEMBERS_FILTER_REPEAT_MAX = 1000,     /* a{n}: RE2's own limit */
+    MEMBERS_FILTER_MATCH_LIMIT = 20000,   /* steps of one match */
+    MEMBERS_FILTER_DEPTH_LIMIT = 4000,    /* remembered points of return of one match */
+    MEMBERS_FILTER_HEAP_LIMIT_KIB = 1024, /* memory of one match */
+};
+
+struct members_filter;
+
+/* Empty `name` or `status`: any. `tags` are keys and expressions, borrowed for the filter's life.
+ * NULL with the reason in `error` ("Failed to compile regex: ..."). */
+struct members_filter *members_filter_new(struct span name, struct span status,
+                                          const struct tag *tags, size_t tag_count,
+                                          struct buffer *error);
+void members_filter_free(struct members_filter *filter);
+
+enum members_filter_result {
+    MEMBERS_FILTER_NO,
+    MEMBERS_FILTER_YES,
+    MEMBERS_FILTER_TOO_COSTLY, /* an expression met a limit: the answer is not known */
+};
+
+enum members_filter_result members_filter_match(struct members_filter *filter,
+                                                const struct member_view *member);
+
+#endif

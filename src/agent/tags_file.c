@@ -1,0 +1,158 @@
+/* The reference rewrites this file in place, and a crash in between loses all tags; here it is
+ * replaced in one step. The bytes are the same, so that either program can take the other's file.
+ */
+#include "tags_file.h"
+
+#include "files.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <unistd.h>
+
+/* --- writing --- */
+
+/* How many bytes of well-formed UTF-8 start here: 0 when they are not. */
+static size_t utf8_size(const uint8_t *p, size_t left)
+{
+    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
+    size_t size = p[0] < 0x80       ? 1
+                  : p[0] >> 5 == 6  ? 2
+                  : p[0] >> 4 == 14 ? 3
+                  : p[0] >> 3 == 30 ? 4
+                                    : 0;
+    if (size <= 1 || size > left)
+        return size > left ? 0 : size;
+    uint32_t code = p[0] & (0x7fu >> size);
+    for (size_t i = 1; i < size; i++) {
+        if (p[i] >> 6 != 2)
+            return 0;
+        code = code << 6 | (p[i] & 0x3fu);
+    }
+    bool surrogate = code >= 0xd800 && code <= 0xdfff;
+    return code < smallest[size] || code > 0x10ffff || surrogate ? 0 : size;
+}
+
+static bool line_separator(const uint8_t *p, size_t size)
+{
+    return size == 3 && p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
+}
+
+static void append_character(struct buffer *out, const uint8_t *p, size_t size)
+{
+    uint8_t c = p[0];
+    if (size == 0)
+        buffer_append_text(out, "\\ufffd");
+    else if (line_separator(p, size))
+        buffer_printf(out, "\\u20%02x", p[2] - 0x80);
+    else if (c == '"' || c == '\\')
+        buffer_printf(out, "\\%c", c);
+    else if (c == '\n' || c == '\r' || c == '\t')
+        buffer_append_text(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
+    else if (c < 0x20 || c == '<' || c == '>' || c == '&')
+        buffer_printf(out, "\\u%04x", c);
+    else
+        buffer_append(out, p, size);
+}
+
+static void append_string(struct buffer *out, const char *text)
+{
+    struct span rest = span_text(text);
+    buffer_append_u8(out, '"');
+    while (rest.size > 0) {
+        size_t size = utf8_size(rest.data, rest.size);
+        append_character(out, rest.data, size);
+        rest = span_from(rest, size > 0 ? size : 1);
+    }
+    buffer_append_u8(out, '"');
+}
+
+void tags_file_format(struct buffer *out, const struct text_map *tags)
+{
+    buffer_append_u8(out, '{');
+    for (size_t i = 0; i < tags->count; i++) {
+        buffer_append_text(out, i > 0 ? ",\n  " : "\n  ");
+        append_string(out, tags->pairs[i].key);
+        buffer_append_text(out, ": ");
+        append_string(out, tags->pairs[i].value);
+    }
+    buffer_append_text(out, tags->count > 0 ? "\n}" : "}");
+}
+
+bool tags_file_write(const char *path, const struct text_map *tags, struct buffer *error)
+{
+    struct buffer text;
+    buffer_init(&text, TAGS_FILE_SIZE_MAX);
+    tags_file_format(&text, tags);
+    bool good = !text.failed;
+    if (!good)
+        buffer_printf(error, "write %s: the tags need more than %d bytes", path,
+                      TAGS_FILE_SIZE_MAX);
+    else
+        good = file_write(path, buffer_span(&text), 0600, error);
+    buffer_fini(&text);
+    return good;
+}
+
+/* --- reading --- */
+
+static bool take_tags(struct text_map *tags, json_t *object, struct buffer *error)
+{
+    const char *key;
+    json_t *value;
+    if (json_is_null(object))
+        return true;
+    if (!json_is_object(object)) {
+        buffer_append_text(error, "Failed to decode tags file: expected an object of strings, such "
+                                  "as {\"role\": \"web\"}");
+        return false;
+    }
+    json_object_foreach(object, key, value)
+    {
+        if (!json_is_string(value)) {
+            buffer_printf(error,
+                          "Failed to decode tags file: the value of '%s' is no string; put "
+                          "it in double quotes",
+                          key);
+            return false;
+        }
+        if (!text_map_set(tags, span_text(key), span_text(json_string_value(value)))) {
+            buffer_append_text(error, "Failed to decode tags file: out of memory");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool decode(struct span text, struct text_map *tags, struct buffer *error)
+{
+    json_error_t at = {0};
+    json_t *object = json_loadb((const char *)text.data, text.size, JSON_DECODE_ANY, &at);
+    if (!object) {
+        bool ended = text.size == 0 || json_error_code(&at) == json_error_premature_end_of_input;
+        buffer_printf(error, "Failed to decode tags file: %s (line %d, column %d)",
+                      ended ? "unexpected end of JSON input" : at.text, at.line, at.column);
+        return false;
+    }
+    bool good = take_tags(tags, object, error);
+    json_decref(object);
+    return good;
+}
+
+bool tags_file_load(const char *path, struct text_map *tags, bool *found, struct buffer *error)
+{
+    *found = access(path, F_OK) == 0 || errno != ENOENT;
+    if (!*found)
+        return true;
+    struct buffer text, reason;
+    buffer_init(&text, TAGS_FILE_SIZE_MAX);
+    buffer_init(&reason, 1024);
+    bool good = file_read(path, &text, &reason);
+    if (!good)
+        buffer_printf(error, "Failed to read tags file: %s", buffer_text(&reason));
+    good = good && decode(buffer_span(&text), tags, error);
+    if (!good)
+        text_map_fini(tags);
+    buffer_fini(&text);
+    buffer_fini(&reason);
+    return good;
+}

@@ -1,0 +1,226 @@
+/* A member without a cluster and an RPC server without clients, for the tests of the daemon. What
+ * they are told appears in the log. The address "nobody" can't be joined, a node named "stuck"
+ * never finishes its leave, one named "loser" is told to stop when it retries joining. */
+#include "node.h"
+#include "rpc_server.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct node {
+    struct node_config config;
+    struct loop *loop;
+    struct loop_task task;
+    node_done *done;
+    void *context;
+    bool ok;
+    uint32_t count;
+    char error[128];
+    char name[64];
+    bool left;
+};
+
+static void say(struct node *node, const char *text)
+{
+    node->config.callbacks.log(node->config.callbacks.context, LOG_LEVEL_INFO, span_text(text));
+}
+
+struct node *node_new(struct loop *loop, const struct node_config *config, struct buffer *error)
+{
+    struct node *node = calloc(1, sizeof(*node));
+    char text[64];
+    if (strcmp(config->bind_address, "192.0.2.1") == 0) {
+        free(node);
+        buffer_append_text(error, "cannot assign requested address");
+        return NULL;
+    }
+    node->config = *config;
+    node->loop = loop;
+    snprintf(node->name, sizeof(node->name), "%.*s", SPAN_PRINT(config->serf.swim.name));
+    snprintf(text, sizeof(text), "fake: meta of %zu bytes", config->serf.swim.meta.size);
+    say(node, text);
+    return node;
+}
+
+void node_free(struct node *node)
+{
+    if (node->task.loop)
+        loop_task_cancel(&node->task);
+    free(node);
+}
+
+const struct serf *node_serf(const struct node *node)
+{
+    return (const struct serf *)node;
+}
+
+struct endpoint node_bound(const struct node *node)
+{
+    (void)node;
+    struct endpoint bound;
+    endpoint_from_text(&bound, "127.0.0.1", 4321);
+    return bound;
+}
+
+struct endpoint node_advertised(const struct node *node)
+{
+    return node->config.serf.swim.advertise.address_size > 0 ? node->config.serf.swim.advertise
+                                                             : node_bound(node);
+}
+
+static void finish(void *context)
+{
+    struct node *node = context;
+    node->done(node->context, node->ok, node->count, span_text(node->error));
+}
+
+static void answer(struct node *node, bool ok, uint32_t count, const char *error, node_done *done,
+                   void *context)
+{
+    node->ok = ok;
+    node->count = count;
+    snprintf(node->error, sizeof(node->error), "%s", error);
+    node->done = done;
+    node->context = context;
+    loop_task_init(&node->task, node->loop, finish, node);
+    loop_defer(&node->task);
+}
+
+void node_join(struct node *node, const struct span *addresses, size_t count, bool replay,
+               node_done *done, void *context)
+{
+    bool nobody = span_equal_text(addresses[0], "nobody");
+    (void)replay;
+    answer(node, !nobody, nobody ? 0 : (uint32_t)count,
+           nobody ? "1 error occurred:\n\t* Failed to resolve nobody: lookup nobody: no such host\n"
+                  : "",
+           done, context);
+}
+
+void node_leave(struct node *node, node_done *done, void *context)
+{
+    if (strcmp(node->name, "stuck") == 0)
+        return;
+    node->left = true;
+    answer(node, true, 0, "", done, context);
+}
+
+void node_force_leave(struct node *node, struct span name, bool prune, node_done *done,
+                      void *context)
+{
+    (void)name;
+    (void)prune;
+    answer(node, true, 0, "", done, context);
+}
+
+void node_set_tags(struct node *node, const struct tag *tags, size_t count, node_done *done,
+                   void *context)
+{
+    char text[256] = "fake: tags";
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(text);
+        snprintf(text + used, sizeof(text) - used, " %.*s=%.*s", SPAN_PRINT(tags[i].key),
+                 SPAN_PRINT(tags[i].value));
+    }
+    say(node, text);
+    answer(node, true, 0, "", done, context);
+}
+
+static void stop_node(void *context)
+{
+    struct node *node = context;
+    say(node, "fake: stopping");
+    node->config.callbacks.stopped(node->config.callbacks.context, STOP_NAME_CONFLICT);
+}
+
+void node_retry_join(struct node *node, const struct span *addresses, size_t count,
+                     uint64_t interval, uint32_t max_attempts, bool replay)
+{
+    char text[128];
+    snprintf(text, sizeof(text), "fake: retry join %.*s of %zu, %llu s, %u attempts, %d",
+             SPAN_PRINT(addresses[0]), count, (unsigned long long)(interval / NANOSECONDS_PER_S),
+             max_attempts, replay);
+    say(node, text);
+    if (strcmp(node->name, "loser") == 0) {
+        loop_task_init(&node->task, node->loop, stop_node, node);
+        loop_defer(&node->task);
+    }
+}
+
+/* --- what the daemon asks of the core --- */
+
+void serf_config_init(struct serf_config *config, void (*profile)(struct swim_config *config))
+{
+    memset(config, 0, sizeof(*config));
+    profile(&config->swim);
+}
+
+enum serf_state serf_state(const struct serf *serf)
+{
+    return ((const struct node *)serf)->left ? SERF_LEFT : SERF_ALIVE;
+}
+
+void serf_stats(const struct serf *serf, struct serf_stats *stats)
+{
+    (void)serf;
+    memset(stats, 0, sizeof(*stats));
+}
+
+bool serf_encode_tags(struct buffer *out, uint8_t protocol_version, const struct tag *tags,
+                      size_t count)
+{
+    (void)protocol_version;
+    buffer_append_u8(out, 0xff);
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_span(out, tags[i].key);
+        buffer_append_span(out, tags[i].value);
+    }
+    return out->size <= META_SIZE_MAX && !out->failed;
+}
+
+const char *member_event_name(enum member_event_type type)
+{
+    return type == MEMBER_EVENT_JOIN ? "member-join" : "other";
+}
+
+/* --- RPC --- */
+
+struct rpc_server {
+    struct rpc_server_config config;
+};
+
+struct rpc_server *rpc_server_new(const struct rpc_server_config *config, struct buffer *error)
+{
+    if (strcmp(config->address, "busy:1") == 0) {
+        buffer_append_text(error, "listen tcp 127.0.0.1:1: bind: address already in use");
+        return NULL;
+    }
+    struct rpc_server *server = calloc(1, sizeof(*server));
+    server->config = *config;
+    return server;
+}
+
+void rpc_server_free(struct rpc_server *server)
+{
+    free(server);
+}
+
+void rpc_server_member_event(struct rpc_server *server, enum member_event_type type,
+                             const struct member_view *members, size_t count)
+{
+    (void)server;
+    (void)type;
+    (void)members;
+    (void)count;
+}
+
+void rpc_server_user_event(struct rpc_server *server, uint64_t ltime, struct span name,
+                           struct span payload, bool coalesce)
+{
+    (void)server;
+    (void)ltime;
+    (void)name;
+    (void)payload;
+    (void)coalesce;
+}

@@ -1,0 +1,386 @@
+/* The daemon in a process of its own, on a member that is a fake: what it prints, what it does on
+ * signals, and with which status it ends. */
+#include "support.h"
+
+#include "agent.h"
+#include "boot.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+static pid_t child;
+static int child_output = -1;
+static char text[64 * 1024];
+static size_t text_size;
+
+static int set_up(void **state)
+{
+    child = 0;
+    text_size = 0;
+    text[0] = '\0';
+    return make_directory(state);
+}
+
+static int tear_down(void **state)
+{
+    if (child > 0) {
+        kill(child, SIGKILL);
+        waitpid(child, NULL, 0);
+    }
+    if (child_output >= 0)
+        close(child_output);
+    child_output = -1;
+    return remove_directory(state);
+}
+
+static void start_program(int (*program)(int, char **), char **argv)
+{
+    int ends[2], argc = 0;
+    while (argv[argc])
+        argc++;
+    assert_int_equal(pipe(ends), 0);
+    child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(ends[1], STDOUT_FILENO);
+        dup2(ends[1], STDERR_FILENO);
+        close(ends[0]);
+        close(ends[1]);
+        _exit(program(argc, argv));
+    }
+    close(ends[1]);
+    child_output = ends[0];
+}
+
+static void start_agent(char **argv)
+{
+    start_program(agent_main, argv);
+}
+
+/* False at the end of the output, or after ten seconds of silence. */
+static bool read_more(void)
+{
+    struct pollfd ready = {.fd = child_output, .events = POLLIN};
+    if (poll(&ready, 1, 10000) <= 0)
+        return false;
+    ssize_t n = read(child_output, text + text_size, sizeof(text) - text_size - 1);
+    if (n <= 0)
+        return false;
+    text_size += (size_t)n;
+    text[text_size] = '\0';
+    return true;
+}
+
+static void wait_for(const char *part)
+{
+    while (!strstr(text, part))
+        if (!read_more())
+            fail_msg("no \"%s\" in:\n%s", part, text);
+}
+
+static int wait_for_end(void)
+{
+    int status;
+    while (read_more())
+        continue;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    child = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+static int run_agent(char **argv)
+{
+    start_agent(argv);
+    return wait_for_end();
+}
+
+static void start_and_wait(char **argv)
+{
+    start_agent(argv);
+    wait_for("Log data will now stream in");
+    wait_for("fake: meta");
+}
+
+static void start_prints_notices_banner_and_log_in_order(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-node", "n1", "-bind", "127.0.0.1:0", "-join", "peer", NULL};
+    start_and_wait(argv);
+    assert_starts_with(text, "==> Starting Serf agent...\n"
+                             "==> Starting Serf agent RPC...\n"
+                             "==> Serf agent running!\n"
+                             "                      Node name: 'n1'\n"
+                             "                      Bind addr: '127.0.0.1:4321'\n"
+                             "                       RPC addr: '127.0.0.1:7373'\n"
+                             "                      Encrypted: false\n"
+                             "                       Snapshot: false\n"
+                             "                        Profile: lan\n"
+                             "    Message Compression Enabled: true\n"
+                             "==> Joining cluster...(replay: false)\n"
+                             "    Join completed. Synced with 1 initial agents\n"
+                             "\n"
+                             "==> Log data will now stream in as it occurs:\n"
+                             "\n"
+                             "    ");
+    assert_contains(text, "[INFO] agent: Serf agent starting\n");
+    assert_contains(text, "[INFO] agent: joining: [peer] replay: false\n");
+    assert_contains(text, "[INFO] agent: joined: 1 nodes\n");
+    kill(child, SIGINT);
+    assert_int_equal(wait_for_end(), 0);
+    assert_contains(text, "==> Caught signal: interrupt\n"
+                          "==> Gracefully shutting down agent...\n");
+    assert_contains(text, "[INFO] agent: requesting graceful leave from Serf\n");
+    assert_contains(text, "[INFO] agent: requesting serf shutdown\n");
+    assert_contains(text, "[INFO] agent: shutdown complete\n");
+    assert_null(strstr(text, "Shutdown without a Leave"));
+}
+
+static void terminate_stops_without_a_leave(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-node", "n1", NULL};
+    start_and_wait(argv);
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 1);
+    assert_contains(text, "==> Caught signal: terminated\n");
+    assert_null(strstr(text, "Gracefully"));
+    assert_contains(text, "[WARN] serf: Shutdown without a Leave\n");
+}
+
+static void terminate_leaves_when_told_to(void **state)
+{
+    (void)state;
+    const char *file = write_test_file("a.json", "{\"leave_on_terminate\": true}");
+    char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(argv);
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 0);
+    assert_contains(text, "Gracefully");
+}
+
+static void interrupt_may_skip_the_leave(void **state)
+{
+    (void)state;
+    const char *file = write_test_file("a.json", "{\"skip_leave_on_interrupt\": true}");
+    char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(argv);
+    kill(child, SIGINT);
+    assert_int_equal(wait_for_end(), 1);
+    assert_null(strstr(text, "Gracefully"));
+}
+
+static void a_second_signal_ends_a_leave_at_once(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-node", "stuck", NULL};
+    start_and_wait(argv);
+    kill(child, SIGINT);
+    wait_for("requesting graceful leave");
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 1);
+    assert_null(strstr(text, "terminated"));
+    assert_contains(text, "[WARN] serf: Shutdown without a Leave\n");
+}
+
+static void hangup_applies_what_it_can_and_names_the_rest(void **state)
+{
+    (void)state;
+    const char *file = write_test_file("a.json", "{\"tags\": {\"a\": \"1\"}}");
+    char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(argv);
+    write_test_file("a.json", "{\"tags\": {\"b\": \"2\"}, \"profile\": \"wan\", "
+                              "\"retry_join\": [\"x\"], \"leave_on_terminate\": true, "
+                              "\"log_level\": \"bogus\"}");
+    kill(child, SIGHUP);
+    wait_for("only a restart applies: retry_join, profile\n");
+    assert_contains(text, "==> Caught signal: hangup\n==> Reloading configuration...\n");
+    assert_contains(text, "==> Invalid log level: BOGUS.");
+    assert_contains(text, "fake: tags b=2\n");
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 0);
+}
+
+static void a_reload_that_fails_changes_nothing(void **state)
+{
+    (void)state;
+    const char *file = write_test_file("a.json", "{\"leave_on_terminate\": true}");
+    char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(argv);
+    write_test_file("a.json", "{");
+    kill(child, SIGHUP);
+    wait_for("==> Failed to reload configs\n");
+    assert_contains(text, "==> Error decoding '");
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 0);
+}
+
+static void a_reload_leaves_the_tags_of_a_tags_file_alone(void **state)
+{
+    (void)state;
+    const char *tags = write_test_file("tags", "{\"a\": \"1\"}");
+    char *argv[] = {"agent", "-tags-file", (char *)tags, NULL};
+    start_and_wait(argv);
+    assert_contains(text, "[INFO] agent: Restored 1 tag(s) from ");
+    kill(child, SIGHUP);
+    wait_for("Reloading configuration");
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 1);
+    assert_null(strstr(text, "fake: tags"));
+}
+
+static void retry_join_begins_when_the_log_streams(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-retry-join", "a", "-retry-join", "b", "-retry-interval",
+                    "2s",    "-retry-max",  "3", "-replay",     NULL};
+    start_and_wait(argv);
+    wait_for("fake: retry join a of 2, 2 s, 3 attempts, 1\n");
+    kill(child, SIGTERM);
+    wait_for_end();
+}
+
+static void the_loser_of_a_name_conflict_does_not_exit_with_0(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-node", "loser", "-retry-join", "a", NULL};
+    assert_int_equal(run_agent(argv), 1);
+    assert_contains(text, "[WARN] agent: Serf shutdown detected, quitting\n");
+}
+
+static void a_start_that_fails_shows_its_log_and_then_why(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-rpc-addr", "busy:1", NULL};
+    assert_int_equal(run_agent(argv), 1);
+    assert_contains(text, "[INFO] agent: Serf agent starting\n");
+    assert_contains(text, "\n==> Error starting RPC listener: listen tcp 127.0.0.1:1: bind: "
+                          "address already in use\n");
+    assert_null(strstr(text, "running!"));
+}
+
+static void a_join_at_start_that_fails_ends_the_agent(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-join", "nobody", NULL};
+    assert_int_equal(run_agent(argv), 1);
+    assert_contains(text, "==> 1 error occurred:\n\t* Failed to resolve nobody: lookup nobody: no "
+                          "such host\n");
+    assert_contains(text, "[WARN] agent: error joining: Failed to resolve nobody: lookup nobody: "
+                          "no such host\n");
+    assert_null(strstr(text, "Join completed"));
+}
+
+/* One line of the output, and status 1. */
+static void assert_refused(char **argv, const char *line)
+{
+    text_size = 0;
+    assert_int_equal(run_agent(argv), 1);
+    assert_contains(text, line);
+    close(child_output);
+    child_output = -1;
+}
+
+static void every_refusal_is_one_line_and_status_1(void **state)
+{
+    (void)state;
+    const char *keys = write_test_file("keys", "[\"AAAAAAAAAAAAAAAAAAAAAA==\"]");
+    const char *tags = write_test_file("tags", "{}");
+    char *level[] = {"agent", "-log-level", "x", NULL};
+    char *profile[] = {"agent", "-profile", "LAN", NULL};
+    char *protocol[] = {"agent", "-protocol", "6", NULL};
+    char *size[] = {"agent", "-encrypt", "aGk=", NULL};
+    char *both[] = {
+        "agent", "-encrypt", "AAAAAAAAAAAAAAAAAAAAAA==", "-keyring-file", (char *)keys, NULL};
+    char *tagged[] = {"agent", "-tags-file", (char *)tags, "-tag", "a=b", NULL};
+    char *foreign[] = {"agent", "-bind", "192.0.2.1", NULL};
+    char *missing[] = {"agent", "-config-file", "/nonexistent/x", NULL};
+    assert_refused(level, "==> Invalid log level: X.");
+    assert_refused(profile, "==> Unknown profile: LAN");
+    assert_refused(protocol, "==> Failed to start the Serf agent: Error creating Serf: Protocol "
+                             "version '6' too high.");
+    assert_refused(size, "==> Failed to start the Serf agent: Error creating Serf: Failed to "
+                         "create memberlist: key size must be 16, 24 or 32 bytes");
+    assert_refused(both, "==> Failed to setup the Serf agent: Encryption key not allowed while "
+                         "using a keyring");
+    assert_refused(tagged, "==> Failed to setup the Serf agent: Tags config not allowed while "
+                           "using tag files");
+    assert_refused(foreign, "==> Failed to start the Serf agent: Error creating Serf: cannot "
+                            "assign requested address");
+    assert_refused(missing, "==> Error reading '/nonexistent/x': open /nonexistent/x: no such "
+                            "file or directory\n");
+}
+
+static void tags_that_are_too_long_refuse_the_start(void **state)
+{
+    (void)state;
+    static char tag[800] = "key=";
+    memset(tag + 4, 'x', 600);
+    char *argv[] = {"agent", "-tag", tag, NULL};
+    assert_refused(argv, "Error creating Serf: Encoded length of tags exceeds limit of 512 bytes");
+}
+
+static void help_and_usage_have_their_places(void **state)
+{
+    (void)state;
+    char *help[] = {"agent", "-h", NULL};
+    char *bogus[] = {"agent", "-bogus", NULL};
+    assert_int_equal(run_agent(help), 0);
+    assert_starts_with(text, "Usage: serf agent [options]\n");
+    close(child_output);
+    text_size = 0;
+    assert_int_equal(run_agent(bogus), 1);
+    assert_starts_with(text, "flag provided but not defined: -bogus\n"
+                             "==> Usage: serf agent [options]\n");
+}
+
+static void boot_prints_its_environment_and_becomes_the_agent(void **state)
+{
+    (void)state;
+    char rule[72], expected[256];
+    char *argv[] = {"boot", "-node", "n1", NULL};
+    memset(rule, '=', 70);
+    memcpy(rule + 70, "\n", 2);
+    write_test_file("a.json", "{\"leave_on_terminate\": true}");
+    setenv("SERF_CONFDIR", test_directory, 1);
+    setenv("SERF_SERVICE_HOST", "10.3.0.48", 1);
+    setenv("SERF_PORT", "tcp://10.3.0.48:7946", 1);
+    setenv("MY_TOKEN", "hush", 1);
+    start_program(boot_main, argv);
+    wait_for("fake: retry join 10.3.0.48 of 1");
+    snprintf(expected, sizeof(expected),
+             "%sserf: starting args(agent -config-dir %s -retry-join 10.3.0.48 -node n1)\n"
+             "==> Starting Serf agent...\n",
+             rule, test_directory);
+    assert_starts_with(text, rule);
+    assert_contains(text, "\nMY_TOKEN=********\n");
+    assert_contains(text, expected);
+    kill(child, SIGTERM);
+    assert_int_equal(wait_for_end(), 0);
+    unsetenv("SERF_SERVICE_HOST");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(start_prints_notices_banner_and_log_in_order),
+        TEST(terminate_stops_without_a_leave),
+        TEST(terminate_leaves_when_told_to),
+        TEST(interrupt_may_skip_the_leave),
+        TEST(a_second_signal_ends_a_leave_at_once),
+        TEST(hangup_applies_what_it_can_and_names_the_rest),
+        TEST(a_reload_that_fails_changes_nothing),
+        TEST(a_reload_leaves_the_tags_of_a_tags_file_alone),
+        TEST(retry_join_begins_when_the_log_streams),
+        TEST(the_loser_of_a_name_conflict_does_not_exit_with_0),
+        TEST(a_start_that_fails_shows_its_log_and_then_why),
+        TEST(a_join_at_start_that_fails_ends_the_agent),
+        TEST(every_refusal_is_one_line_and_status_1),
+        TEST(tags_that_are_too_long_refuse_the_start),
+        TEST(help_and_usage_have_their_places),
+        TEST(boot_prints_its_environment_and_becomes_the_agent),
+    };
+    return cmocka_run_group_tests_name("agent", tests, NULL, NULL);
+}

@@ -1,0 +1,370 @@
+#include "support.h"
+
+#include "agent_address.h"
+#include "config_check.h"
+
+#include "base64.h"
+#include "keyring_file.h"
+#include "tags_file.h"
+
+static struct agent_config config;
+static struct buffer error;
+
+static int set_up(void **state)
+{
+    buffer_init(&error, 8192);
+    return make_directory(state);
+}
+
+static int tear_down(void **state)
+{
+    buffer_fini(&error);
+    return remove_directory(state);
+}
+
+static void load(int argc, char **argv)
+{
+    buffer_reset(&error);
+    if (agent_config_load(&config, argc, argv, &error) != CONFIG_OK)
+        fail_msg("refused: %s", buffer_text(&error));
+}
+
+/* One flag and its value. */
+static void load_flag(const char *flag, const char *value)
+{
+    char *argv[] = {"agent", (char *)flag, (char *)value, NULL};
+    load(3, argv);
+}
+
+static void assert_check_fails(const char *flag, const char *value, const char *start)
+{
+    load_flag(flag, value);
+    assert_false(agent_config_check(&config, &error));
+    assert_starts_with(buffer_text(&error), start);
+    agent_config_fini(&config);
+}
+
+static void event_filters_are_checked(void **state)
+{
+    (void)state;
+    const char *good[] = {"/bin/true",     "=x", "*=x", "member-join,user:a,query:b=x", "user:=x",
+                          "user,query=a=b"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        load_flag("-event-handler", good[i]);
+        assert_true(agent_config_check(&config, &error));
+        agent_config_fini(&config);
+    }
+    assert_check_fails("-event-handler", "bogus=x",
+                       "Invalid event script: Event 'bogus' invoking 'x'");
+    assert_check_fails("-event-handler", "user,member-join:n=x",
+                       "Invalid event script: Event 'member-join:n' invoking 'x'");
+}
+
+static void an_interface_must_exist(void **state)
+{
+    (void)state;
+    assert_check_fails("-iface", "nosuch0",
+                       "Invalid network interface: route ip+net: no such network interface");
+    assert_check_fails("-mdns-iface", "lo", "mDNS interface specified without enabling mDNS");
+}
+
+static void collect(void *context, const char *text)
+{
+    buffer_printf(context, "%s\n", text);
+}
+
+static void notices_warn_and_mend(void **state)
+{
+    (void)state;
+    char *argv[] = {
+        "agent",   "-role",   "web", "-retry-interval", "10ms", "-broadcast-timeout", "-5s",
+        "-rejoin", "-syslog", NULL};
+    struct buffer notices;
+    buffer_init(&notices, 4096);
+    load(ARGUMENT_COUNT(argv), argv);
+    agent_config_notices(&config, collect, &notices);
+    assert_string_equal(buffer_text(&notices),
+                        "Deprecation warning: 'Role' has been replaced with 'Tags'\n"
+                        "Warning: 'RetryInterval' is too low. Setting to 1s\n"
+                        "Warning: 'BroadcastTimeout' is too low. Setting to 1s\n"
+                        "Warning: 'RejoinAfterLeave' enabled without snapshot file\n"
+                        "Warning: 'enable_syslog' has no effect in this version\n");
+    assert_int_equal(config.retry_interval, 1000000000);
+    assert_int_equal(config.broadcast_timeout, 1000000000);
+    agent_config_fini(&config);
+    buffer_fini(&notices);
+}
+
+static void a_plain_configuration_has_no_notices(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", NULL};
+    struct buffer notices;
+    buffer_init(&notices, 4096);
+    load(1, argv);
+    agent_config_notices(&config, collect, &notices);
+    assert_int_equal(notices.size, 0);
+    agent_config_fini(&config);
+    buffer_fini(&notices);
+}
+
+static void log_level_facility_profile_and_key_are_checked(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent",    "-log-level", "bogus",   "-profile", "LAN",
+                    "-encrypt", "abcd!",      "-syslog", NULL};
+    enum log_level level;
+    load(ARGUMENT_COUNT(argv), argv);
+    assert_false(agent_config_log_level(&config, &level, &error));
+    assert_string_equal(buffer_text(&error), "Invalid log level: BOGUS. Valid log levels are: "
+                                             "[TRACE DEBUG INFO WARN ERR]");
+    buffer_reset(&error);
+    assert_null(agent_config_profile(&config, &error));
+    assert_starts_with(buffer_text(&error), "Unknown profile: LAN");
+    buffer_reset(&error);
+    assert_false(agent_config_check_key(&config, &error));
+    assert_starts_with(buffer_text(&error),
+                       "Invalid encryption key: illegal base64 data at input byte 4");
+    assert_true(agent_config_check_syslog(&config, &error));
+    free(config.syslog_facility);
+    config.syslog_facility = strdup("bogus");
+    buffer_reset(&error);
+    assert_false(agent_config_check_syslog(&config, &error));
+    assert_starts_with(buffer_text(&error), "Syslog setup failed: invalid syslog facility: bogus");
+    agent_config_fini(&config);
+}
+
+static void the_protocol_has_a_range(void **state)
+{
+    (void)state;
+    load_flag("-protocol", "6");
+    assert_false(agent_config_check_limits(&config, &error));
+    assert_string_equal(buffer_text(&error),
+                        "Protocol version '6' too high. Must be in range: [2, 5]");
+    agent_config_fini(&config);
+    load_flag("-protocol", "1");
+    assert_false(agent_config_check_limits(&config, &error));
+    assert_string_equal(buffer_text(&error),
+                        "Protocol version '1' too low. Must be in range: [2, 5]");
+    agent_config_fini(&config);
+    load_flag("-protocol", "-3");
+    assert_true(agent_config_check_limits(&config, &error));
+    agent_config_fini(&config);
+}
+
+/* --- addresses --- */
+
+static void assert_split(const char *text, const char *host, int port)
+{
+    struct buffer found;
+    uint16_t found_port;
+    buffer_init(&found, 256);
+    buffer_reset(&error);
+    if (!address_split(text, &found, &found_port, &error))
+        fail_msg("%s: %s", text, buffer_text(&error));
+    assert_string_equal(buffer_text(&found), host);
+    assert_int_equal(found_port, port);
+    buffer_fini(&found);
+}
+
+static void assert_no_split(const char *text, const char *reason)
+{
+    struct buffer found;
+    uint16_t found_port;
+    buffer_init(&found, 256);
+    buffer_reset(&error);
+    assert_false(address_split(text, &found, &found_port, &error));
+    assert_starts_with(buffer_text(&error), reason);
+    buffer_fini(&found);
+}
+
+static void addresses_have_the_forms_of_the_reference(void **state)
+{
+    (void)state;
+    assert_split("10.0.0.1", "10.0.0.1", 7946);
+    assert_split("10.0.0.1:1", "10.0.0.1", 1);
+    assert_split("10.0.0.1:", "10.0.0.1", 0);
+    assert_split("[::1]", "::1", 7946);
+    assert_split("[::1]:80", "::1", 80);
+    assert_split("host.example:80", "host.example", 80);
+    assert_split(":80", "", 80);
+    assert_no_split("::1", "address ::1: too many colons in address");
+    assert_no_split("[::1", "address [::1: missing ']' in address");
+    assert_no_split("1.2.3.4:99999", "address 1.2.3.4:99999: invalid port");
+    assert_no_split("1.2.3.4:http", "address 1.2.3.4:http: unknown port");
+    assert_no_split("[::1]80", "address [::1]80: expected a port");
+}
+
+static struct agent_addresses found;
+
+static bool find(int argc, char **argv)
+{
+    load(argc, argv);
+    bool good = agent_addresses_find(&found, &config, &error);
+    agent_config_fini(&config);
+    return good;
+}
+
+static void an_interface_alone_chooses_the_address(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-iface", "lo", "-bind", "0.0.0.0:99", NULL};
+    char text[ENDPOINT_TEXT_SIZE];
+    assert_true(find(5, argv));
+    assert_string_equal(endpoint_text(&found.bind, text), "127.0.0.1:99");
+    assert_true(found.chose_interface);
+}
+
+static void an_interface_beside_an_address_must_have_it(void **state)
+{
+    (void)state;
+    char *good[] = {"agent", "-iface", "lo", "-bind", "127.0.0.1", NULL};
+    char *bad[] = {"agent", "-iface", "lo", "-bind", "192.0.2.1", NULL};
+    assert_true(find(5, good));
+    assert_false(found.chose_interface);
+    assert_false(find(5, bad));
+    assert_string_equal(buffer_text(&error), "Interface 'lo' has no '192.0.2.1' address");
+}
+
+static void bind_and_advertise_are_named_in_their_errors(void **state)
+{
+    (void)state;
+    char *bind[] = {"agent", "-bind", "::1", NULL};
+    char *advertise[] = {"agent", "-advertise", "::1", NULL};
+    char *any[] = {"agent", "-advertise", "0.0.0.0", NULL};
+    char *good[] = {"agent", "-bind", ":5", "-advertise", "192.0.2.1:9", NULL};
+    assert_false(find(3, bind));
+    assert_starts_with(buffer_text(&error), "Invalid bind address: address ::1: too many colons");
+    assert_false(find(3, advertise));
+    assert_starts_with(buffer_text(&error), "Invalid advertise address: ");
+    assert_false(find(3, any));
+    assert_starts_with(buffer_text(&error), "Invalid advertise address: 0.0.0.0");
+    assert_true(find(5, good));
+    assert_int_equal(found.bind.address_size, 0);
+    assert_int_equal(found.bind.port, 5);
+    assert_int_equal(found.advertise.port, 9);
+}
+
+/* --- keys and tags --- */
+
+static void base64_tells_where_it_is_wrong(void **state)
+{
+    (void)state;
+    const struct {
+        const char *text;
+        int offset; /* -1: good */
+    } cases[] = {{"", -1},    {"aGk=", -1},    {"aGVsbG8=\n", -1}, {"aGVs\nbG8=", -1},
+                 {"abc", 0},  {"abcd!", 4},    {"ab=c", 3},        {"abcde", 4},
+                 {"=abc", 0}, {"aGk=aGk=", 4}, {"ab*d", 2},        {"a===", 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct buffer out;
+        size_t offset;
+        buffer_init(&out, 64);
+        bool good = base64_decode(span_text(cases[i].text), &out, &offset);
+        assert_int_equal(good ? -1 : (int)offset, cases[i].offset);
+        buffer_fini(&out);
+    }
+    struct buffer out;
+    size_t offset;
+    buffer_init(&out, 64);
+    assert_true(base64_decode(span_text("aGVsbG8="), &out, &offset));
+    assert_string_equal(buffer_text(&out), "hello");
+    buffer_fini(&out);
+}
+
+static void assert_keyring(const char *contents, size_t keys, const char *reason)
+{
+    struct keyring *keyring = keyring_new();
+    buffer_reset(&error);
+    bool good = keyring_file_load(write_test_file("keys", contents), keyring, &error);
+    if (reason)
+        assert_starts_with(buffer_text(&error), reason);
+    assert_int_equal(good, reason == NULL);
+    if (good)
+        assert_int_equal(keyring_count(keyring), keys);
+    keyring_free(keyring);
+}
+
+static void a_keyring_file_is_taken_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    assert_keyring("[\"AAAAAAAAAAAAAAAAAAAAAA==\", \"AQAAAAAAAAAAAAAAAAAAAA==\"]", 2, NULL);
+    assert_keyring("[\"AAAAAAAAAAAAAAAAAAAAAA==\", \"AAAAAAAAAAAAAAAAAAAAAA==\"]", 1, NULL);
+    assert_keyring("[]", 0, "Keyring file contains no keys");
+    assert_keyring("null", 0, "Keyring file contains no keys");
+    assert_keyring("", 0, "Failed to decode keyring file: unexpected end of JSON input");
+    assert_keyring("{}", 0, "Failed to decode keyring file: ");
+    assert_keyring("[1]", 0, "Failed to decode keyring file: ");
+    assert_keyring("[\"!\"]", 0,
+                   "Failed to decode key from keyring: illegal base64 data at input byte 0");
+    assert_keyring("[\"aGk=\"]", 0,
+                   "Failed to restore keyring: key size must be 16, 24 or 32 bytes");
+    struct keyring *keyring = keyring_new();
+    buffer_reset(&error);
+    assert_false(keyring_file_load("/nonexistent/keys", keyring, &error));
+    assert_string_equal(buffer_text(&error), "stat /nonexistent/keys: no such file or directory");
+    keyring_free(keyring);
+}
+
+static void a_tags_file_is_written_sorted_escaped_and_private(void **state)
+{
+    (void)state;
+    struct text_map tags = {0};
+    char path[128], text[256] = "";
+    text_map_set(&tags, span_text("z"), span_text("<a&b>\"\\\n\x01"));
+    text_map_set(&tags, span_text("a"), span_text("\xc3\xa9\xff\xe2\x80\xa8"));
+    snprintf(path, sizeof(path), "%s/tags", test_directory);
+    assert_true(tags_file_write(path, &tags, &error));
+    FILE *file = fopen(path, "r");
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(text, "{\n  \"a\": \"\xc3\xa9\\ufffd\\u2028\",\n"
+                              "  \"z\": \"\\u003ca\\u0026b\\u003e\\\"\\\\\\n\\u0001\"\n}");
+    struct stat status;
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    text_map_fini(&tags);
+
+    bool found_file;
+    assert_true(tags_file_load(path, &tags, &found_file, &error));
+    assert_true(found_file);
+    assert_int_equal(tags.count, 2);
+    assert_string_equal(tags.pairs[1].value, "<a&b>\"\\\n\x01");
+    text_map_fini(&tags);
+}
+
+static void a_missing_tags_file_is_fine_and_a_bad_one_is_not(void **state)
+{
+    (void)state;
+    struct text_map tags = {0};
+    bool found_file;
+    assert_true(tags_file_load("/nonexistent/tags", &tags, &found_file, &error));
+    assert_false(found_file);
+    assert_true(tags_file_load(write_test_file("null", "null"), &tags, &found_file, &error));
+    assert_true(found_file);
+    assert_false(tags_file_load(write_test_file("bad", "{\"a\": 1}"), &tags, &found_file, &error));
+    assert_starts_with(buffer_text(&error), "Failed to decode tags file: ");
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(event_filters_are_checked),
+        TEST(an_interface_must_exist),
+        TEST(notices_warn_and_mend),
+        TEST(a_plain_configuration_has_no_notices),
+        TEST(log_level_facility_profile_and_key_are_checked),
+        TEST(the_protocol_has_a_range),
+        TEST(addresses_have_the_forms_of_the_reference),
+        TEST(an_interface_alone_chooses_the_address),
+        TEST(an_interface_beside_an_address_must_have_it),
+        TEST(bind_and_advertise_are_named_in_their_errors),
+        TEST(base64_tells_where_it_is_wrong),
+        TEST(a_keyring_file_is_taken_whole_or_not_at_all),
+        TEST(a_tags_file_is_written_sorted_escaped_and_private),
+        TEST(a_missing_tags_file_is_fine_and_a_bad_one_is_not),
+    };
+    return cmocka_run_group_tests_name("agent checks", tests, NULL, NULL);
+}
