@@ -1,0 +1,352 @@
+/* One socket, one command at a time. Answers may be as long as a cluster's list of members: the
+ * scanner looks at each byte once, however the bytes arrive. */
+#include "rpc_client.h"
+
+#include "loop.h"
+#include "resolver.h"
+#include "rpc_address.h"
+#include "rpc_scanner.h"
+#include "socket_text.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    DIAL_ADDRESSES_MAX = 8, /* of one name */
+    READ_SIZE = 64 * 1024,
+};
+
+struct rpc_client {
+    int descriptor;
+    const char *address; /* borrowed: for messages */
+    uint64_t seq;
+    struct buffer input; /* from the object being read on */
+    size_t consumed;     /* bytes at the front of `input` that were handed out */
+    rpc_client_record *record;
+    void *record_context;
+};
+
+/* --- connecting --- */
+
+/* Waits for the descriptor; 0 or an errno, ETIME at the deadline. */
+static int wait_for(int descriptor, short events, uint64_t deadline)
+{
+    for (;;) {
+        int patience = -1;
+        if (deadline != RPC_WAIT) {
+            uint64_t now = loop_now();
+            uint64_t left = now < deadline ? (deadline - now) / 1000000 + 1 : 0;
+            patience = left > 60000 ? 60000 : (int)left;
+        }
+        struct pollfd entry = {descriptor, events, 0};
+        int count = poll(&entry, 1, patience);
+        if (count > 0)
+            return 0;
+        if (count < 0 && errno != EINTR)
+            return errno;
+        if (deadline != RPC_WAIT && loop_now() >= deadline)
+            return ETIME;
+    }
+}
+
+/* A connected, non-blocking socket, or -1 with the reason in `error`, which names `shown`. */
+static int dial_endpoint(const struct endpoint *endpoint, const struct endpoint *shown,
+                         uint64_t deadline, struct buffer *error)
+{
+    union socket_address address;
+    int family = endpoint->address_size == 16 ? AF_INET6 : AF_INET;
+    socklen_t size = socket_address_make(&address, family, endpoint);
+    const char *step = "socket";
+    int descriptor = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int failure = descriptor < 0 ? errno : 0;
+    if (descriptor >= 0) {
+        step = "connect";
+        failure = connect(descriptor, &address.any, size) == 0 ? 0 : errno;
+        if (failure == EINPROGRESS)
+            failure = wait_for(descriptor, POLLOUT, deadline);
+        socklen_t length = sizeof failure;
+        if (failure == 0)
+            getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &failure, &length);
+    }
+    if (failure == 0)
+        return descriptor;
+    dial_error_text(error, "tcp", shown, step, failure);
+    if (descriptor >= 0)
+        close(descriptor);
+    return -1;
+}
+
+/* The first address that answers; the first failure is the one that is told. `local`: no
+ * host was named, and none is shown. */
+static int dial_first(const struct endpoint *endpoints, size_t count, bool local,
+                      struct buffer *error)
+{
+    uint64_t deadline = loop_now() + RPC_CONNECT_TIMEOUT_NS;
+    struct buffer other;
+    buffer_init(&other, 1024);
+    int descriptor = -1;
+    for (size_t i = 0; descriptor < 0 && i < count; i++) {
+        const struct endpoint anywhere = {.port = endpoints[i].port};
+        descriptor = dial_endpoint(&endpoints[i], local ? &anywhere : &endpoints[i], deadline,
+                                   i == 0 ? error : &other);
+    }
+    buffer_fini(&other);
+    return descriptor;
+}
+
+/* No host means this one. */
+static size_t local_endpoints(uint16_t port, struct endpoint *endpoints)
+{
+    endpoint_from_text(&endpoints[0], "127.0.0.1", port);
+    endpoint_from_text(&endpoints[1], "::1", port);
+    return 2;
+}
+
+static int dial(const char *text, struct buffer *error)
+{
+    struct rpc_address address;
+    struct endpoint endpoints[DIAL_ADDRESSES_MAX];
+    struct buffer reason;
+    buffer_init(&reason, 1024);
+    size_t count = 0;
+    if (rpc_address_parse(&address, text, &reason))
+        count = address.host[0] == '\0' ? local_endpoints(address.port, endpoints)
+                                        : resolve_now(NULL, address.host, address.port, endpoints,
+                                                      DIAL_ADDRESSES_MAX, &reason);
+    int descriptor = -1;
+    if (count > 0)
+        descriptor = dial_first(endpoints, count, address.host[0] == '\0', error);
+    else
+        buffer_printf(error, "dial tcp: %s", buffer_text(&reason));
+    buffer_fini(&reason);
+    return descriptor;
+}
+
+/* --- bytes --- */
+
+static bool send_all(struct rpc_client *client, struct span bytes, struct buffer *error)
+{
+    uint64_t deadline = loop_now() + RPC_WRITE_DEADLINE_NS;
+    while (bytes.size > 0) {
+        ssize_t sent = send(client->descriptor, bytes.data, bytes.size, MSG_NOSIGNAL);
+        if (sent > 0) {
+            bytes = span_from(bytes, (size_t)sent);
+            continue;
+        }
+        int failure = errno == EAGAIN ? wait_for(client->descriptor, POLLOUT, deadline) : errno;
+        if (failure == 0 || failure == EINTR)
+            continue;
+        if (failure == ETIME)
+            buffer_printf(error, "the agent at %s takes no more bytes", client->address);
+        else
+            buffer_append_text(error, "client closed");
+        return false;
+    }
+    return true;
+}
+
+/* Reads more into `input`. 0, an errno, ETIME, or EPIPE when the agent sends no more. */
+static int receive(struct rpc_client *client, uint64_t deadline)
+{
+    size_t size = client->input.size;
+    uint8_t *place = buffer_extend(&client->input, READ_SIZE);
+    if (!place)
+        return ENOMEM;
+    ssize_t received;
+    int failure = 0;
+    do {
+        received = recv(client->descriptor, place, READ_SIZE, 0);
+        failure = received < 0 ? errno : 0;
+        if (failure == EAGAIN)
+            failure = wait_for(client->descriptor, POLLIN, deadline);
+        else if (failure == EINTR)
+            failure = 0;
+    } while (received < 0 && failure == 0);
+    buffer_truncate(&client->input, size + (received > 0 ? (size_t)received : 0));
+    return received == 0 ? EPIPE : failure;
+}
+
+/* --- objects --- */
+
+/* Waits for one whole object, which stays in `input`. */
+static bool read_object(struct rpc_client *client, uint64_t deadline, const char *when_closed,
+                        struct span *object, struct buffer *error)
+{
+    struct rpc_scanner scanner;
+    rpc_scanner_init(&scanner, RPC_ANSWER_SIZE_MAX, RPC_ANSWER_SIZE_MAX);
+    int failure = 0;
+    while (failure == 0) {
+        struct span input = span_from(buffer_span(&client->input), client->consumed);
+        enum msgpack_status status = rpc_scan(&scanner, input);
+        if (status == MSGPACK_OK) {
+            *object = span_make(input.data, scanner.offset);
+            client->consumed += scanner.offset;
+            return true;
+        }
+        failure = status == MSGPACK_SHORT ? receive(client, deadline) : EPROTO;
+    }
+    if (failure == ETIME)
+        buffer_printf(error, "no answer from %s within %d s", client->address,
+                      (int)(RPC_ANSWER_TIMEOUT_NS / 1000000000));
+    else if (failure == ENOMEM)
+        buffer_append_text(error, "out of memory, or an answer of more than 256 MiB");
+    else
+        buffer_append_text(error, when_closed);
+    return false;
+}
+
+static bool read_header(struct rpc_client *client, uint64_t deadline,
+                        struct rpc_response_header *header, struct buffer *error)
+{
+    struct span object;
+    buffer_consume(&client->input, client->consumed);
+    client->consumed = 0;
+    if (!read_object(client, deadline, "client closed", &object, error))
+        return false;
+    struct msgpack_reader reader = msgpack_reader_of(object);
+    if (msgpack_read_structure(&reader, &rpc_response_header_structure, header) == MSGPACK_OK)
+        return true;
+    buffer_append_text(error, "client closed");
+    return false;
+}
+
+/* A record belongs to a stream: its header is followed by a body in any case. */
+static bool read_record(struct rpc_client *client, uint64_t seq, uint64_t deadline,
+                        struct buffer *error)
+{
+    struct span body;
+    if (!read_object(client, deadline, "EOF", &body, error))
+        return false;
+    if (client->record)
+        client->record(client->record_context, seq, body);
+    return true;
+}
+
+/* --- calls --- */
+
+static bool has_answer(enum rpc_command command)
+{
+    return command == RPC_STATS || rpc_commands[command].response;
+}
+
+static bool send_request(struct rpc_client *client, enum rpc_command command, const void *body,
+                         struct buffer *error)
+{
+    const struct rpc_command_info *info = &rpc_commands[command];
+    const struct rpc_request_header header = {span_text(info->name), ++client->seq};
+    struct buffer out;
+    buffer_init(&out, RPC_REQUEST_SIZE_MAX);
+    msgpack_write_structure(&out, &rpc_request_header_structure, MSGPACK_RPC, &header);
+    if (info->request)
+        msgpack_write_structure(&out, info->request, MSGPACK_RPC, body);
+    bool sent = !out.failed;
+    if (sent)
+        sent = send_all(client, buffer_span(&out), error);
+    else
+        buffer_append_text(error, "the request is larger than the limit of 1 MiB");
+    buffer_fini(&out);
+    return sent;
+}
+
+/* The body, which comes with an error too, except where the agent wants a token first. An agent
+ * that closes after its error instead has said what there was to say. */
+static bool read_answer(struct rpc_client *client, enum rpc_command command,
+                        const struct rpc_response_header *header, uint64_t deadline,
+                        struct span *answer, struct buffer *error)
+{
+    bool refused = header->error.size > 0;
+    buffer_append_span(error, header->error);
+    if (!has_answer(command) || span_equal_text(header->error, "Authentication required"))
+        return !refused;
+    struct buffer reason;
+    buffer_init(&reason, 1024);
+    bool read = read_object(client, deadline, "EOF", answer, &reason);
+    if (!refused)
+        buffer_append_span(error, buffer_span(&reason));
+    buffer_fini(&reason);
+    return read && !refused;
+}
+
+bool rpc_client_call(struct rpc_client *client, enum rpc_command command, const void *body,
+                     uint64_t timeout, struct span *answer, struct buffer *error)
+{
+    *answer = SPAN_EMPTY;
+    if (!send_request(client, command, body, error))
+        return false;
+    uint64_t deadline = timeout == RPC_WAIT ? RPC_WAIT : loop_now() + timeout;
+    struct rpc_response_header header;
+    for (;;) {
+        if (!read_header(client, deadline, &header, error))
+            return false;
+        if (header.seq == client->seq)
+            return read_answer(client, command, &header, deadline, answer, error);
+        if (!read_record(client, header.seq, deadline, error))
+            return false;
+    }
+}
+
+void rpc_client_listen(struct rpc_client *client)
+{
+    struct rpc_response_header header;
+    struct buffer error;
+    buffer_init(&error, 1024);
+    while (read_header(client, RPC_WAIT, &header, &error) &&
+           read_record(client, header.seq, RPC_WAIT, &error))
+        ;
+    buffer_fini(&error);
+}
+
+void rpc_client_on_record(struct rpc_client *client, rpc_client_record *callback, void *context)
+{
+    client->record = callback;
+    client->record_context = context;
+}
+
+uint64_t rpc_client_seq(const struct rpc_client *client)
+{
+    return client->seq;
+}
+
+/* --- life --- */
+
+static bool introduce(struct rpc_client *client, const char *auth_key, struct buffer *error)
+{
+    const struct rpc_handshake handshake = {RPC_VERSION};
+    const struct rpc_auth auth = {span_text(auth_key)};
+    struct span answer;
+    return rpc_client_call(client, RPC_HANDSHAKE, &handshake, RPC_ANSWER_TIMEOUT_NS, &answer,
+                           error) &&
+           (*auth_key == '\0' ||
+            rpc_client_call(client, RPC_AUTH, &auth, RPC_ANSWER_TIMEOUT_NS, &answer, error));
+}
+
+struct rpc_client *rpc_client_open(const char *address, const char *auth_key, struct buffer *error)
+{
+    int descriptor = dial(address, error);
+    if (descriptor < 0)
+        return NULL;
+    struct rpc_client *client = calloc(1, sizeof *client);
+    if (!client) {
+        close(descriptor);
+        buffer_append_text(error, "out of memory");
+        return NULL;
+    }
+    client->descriptor = descriptor;
+    client->address = address;
+    buffer_init(&client->input, (size_t)RPC_ANSWER_SIZE_MAX + READ_SIZE);
+    if (introduce(client, auth_key, error))
+        return client;
+    rpc_client_free(client);
+    return NULL;
+}
+
+void rpc_client_free(struct rpc_client *client)
+{
+    if (!client)
+        return;
+    close(client->descriptor);
+    buffer_fini(&client->input);
+    free(client);
+}
