@@ -1,0 +1,56 @@
+# The front door. The build itself is Meson's (meson.build); everything here is one short command.
+.DEFAULT_GOAL := build
+.PHONY: build up scale logs members down test test-asan release format lint clean help
+
+MESON := /usr/bin/meson
+N ?= 5
+c_files = $(shell git ls-files '*.c' '*.h')
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+build: ## the binary for development, build/serf (also plain `make`)
+	@tools/install-packages build
+	@test -f build/build.ninja || $(MESON) setup build
+	@ninja -C build
+
+up: ## a local cluster of five replicas behind one service address
+	@tools/install-packages cluster
+	@$(MAKE) --no-print-directory build
+	@tools/cluster up
+
+scale: ## grow or shrink the local cluster: make scale N=8
+	@tools/cluster scale $(N)
+
+logs: ## the replicas' logs (followed when on a terminal)
+	@tools/cluster logs
+
+members: ## the members, as a replica sees them
+	@tools/cluster members
+
+down: ## stop the local cluster
+	@tools/cluster down
+
+test: ## every test, also under sanitizers; ends with a count
+	@tools/install-packages build cluster test
+	@/usr/bin/python3 tools/run-tests
+
+test-asan: ## only the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@tools/install-packages build cluster
+	@/usr/bin/python3 tools/run-tests asan
+
+release: ## the static, stripped binary, dist/serf
+	@tools/install-packages build
+	@tools/build-release
+
+format: ## lay out the C files with clang-format
+	@tools/install-packages lint
+	@clang-format -i $(c_files)
+
+lint: ## formatting, shell scripts and the project's own rules
+	@tools/install-packages lint test
+	@/usr/bin/pytest-3 -q tests/system/test_source_rules.py
+
+clean: ## stop the cluster and remove what was built
+	@if [ -x /usr/bin/python3 ]; then tools/cluster down; fi
+	@rm -rf build build-asan build-release dist
