@@ -149,23 +149,33 @@ void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion)
 
 /* --- refuting --- */
 
+void swim_next_incarnation(struct swim *swim, uint32_t than)
+{
+    uint32_t last = than > swim->incarnation ? than : swim->incarnation;
+    swim->incarnation = last < UINT32_MAX ? last + 1 : last;
+    member_at(&swim->table, swim->self)->incarnation = swim->incarnation;
+}
+
 static void refute(struct swim *swim, uint32_t accused)
 {
-    uint32_t last = accused > swim->incarnation ? accused : swim->incarnation;
-    swim->incarnation = last < UINT32_MAX ? last + 1 : last; /* it never wraps */
-    member_at(&swim->table, swim->self)->incarnation = swim->incarnation;
+    swim_next_incarnation(swim, accused);
     swim_change_health(swim, 1);
     swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
 }
 
-bool swim_is_refutable(struct swim *swim, const struct suspect_message *accusation)
+bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation)
 {
-    if (accusation->incarnation <= ACCUSED_INCARNATION_MAX)
+    if (incarnation <= INCARNATION_FREE_MAX)
+        return true;
+    uint32_t member = find_known(swim, name);
+    if (member == MEMBER_NONE ||
+        incarnation <=
+            (uint64_t)member_at(&swim->table, member)->incarnation + INCARNATION_JUMP_MAX)
         return true;
     swim_log_limited(swim, LIMITED_MEMBER, LOG_LEVEL_WARN,
-                     "memberlist: Ignoring an accusation of '%.*s': incarnation %u is the last "
-                     "there is, and could not be refuted",
-                     SPAN_PRINT(accusation->node), accusation->incarnation);
+                     "memberlist: Ignoring a message about '%.*s': its incarnation %u is far above "
+                     "the %u that is known, and could not be refuted",
+                     SPAN_PRINT(name), incarnation, member_at(&swim->table, member)->incarnation);
     return false;
 }
 
@@ -182,7 +192,7 @@ static bool alive_is_valid(struct swim *swim, const struct alive_message *alive,
     else if (alive->meta.size > META_SIZE_MAX)
         wrong = "its metadata is longer than 512 bytes";
     if (!wrong)
-        return true;
+        return swim_believes(swim, alive->node, alive->incarnation);
     struct span shown = alive->node.size > 64 ? span_make(alive->node.data, 64) : alive->node;
     swim_log_limited(swim, LIMITED_MEMBER, LOG_LEVEL_WARN,
                      "memberlist: Ignoring an alive message about '%.*s': %s", SPAN_PRINT(shown),

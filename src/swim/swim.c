@@ -144,7 +144,7 @@ static void handle_suspect(struct swim *swim, const struct endpoint *from, struc
     struct suspect_message suspect;
     char text[FROM_TEXT_SIZE];
     if (message_read(body, &suspect_structure, &suspect)) {
-        if (swim_is_refutable(swim, &suspect))
+        if (swim_believes(swim, suspect.node, suspect.incarnation))
             swim_apply_suspect(swim, &suspect);
     } else {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
@@ -158,7 +158,7 @@ static void handle_dead(struct swim *swim, const struct endpoint *from, struct s
     struct suspect_message dead;
     char text[FROM_TEXT_SIZE];
     if (message_read(body, &suspect_structure, &dead)) {
-        if (swim_is_refutable(swim, &dead))
+        if (swim_believes(swim, dead.node, dead.incarnation))
             swim_apply_dead(swim, &dead);
     } else {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
@@ -297,7 +297,7 @@ bool swim_update_meta(struct swim *swim, struct span meta, uint64_t timeout)
     if (!identity)
         return false;
     member_table_set_identity(&swim->table, swim->self, identity);
-    member_at(&swim->table, swim->self)->incarnation = ++swim->incarnation;
+    swim_next_incarnation(swim, 0);
     struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_UPDATE);
     if (effect)
         effect->swim_member.member = swim->self;

@@ -12,10 +12,13 @@
 #include "swim_config.h"
 #include "timer_heap.h"
 
-/* A peer's accusation with a higher incarnation is refused: it could not be refuted. */
-#define ACCUSED_INCARNATION_MAX (UINT32_MAX - 1)
+/* Incarnations count up from 1, by one for each accusation and each change of tags. One above
+ * INCARNATION_FREE_MAX is believed only if it is at most INCARNATION_JUMP_MAX above what is known:
+ * a peer that claims the last numbers there are would leave a member none to refute with. */
+#define INCARNATION_FREE_MAX UINT32_C(0x7fffffff)
 
 enum {
+    INCARNATION_JUMP_MAX = 1024,
     RELAYS_MAX = 1024,    /* indirect probes in progress for others */
     PUSH_PULLS_MAX = 128, /* incoming at once, as in the reference */
     GOSSIP_NODES_MAX = 16,

@@ -12,9 +12,10 @@ enum { BROADCAST_ALIVE = 1, BROADCAST_SUSPECT = 2, BROADCAST_DEAD = 3 };
 void swim_apply_alive(struct swim *swim, const struct alive_message *alive);
 void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect);
 void swim_apply_dead(struct swim *swim, const struct suspect_message *dead);
-/* Whether the accused could answer what a peer says of him; logs when not. What this member found
- * out itself needs no such check. */
-bool swim_is_refutable(struct swim *swim, const struct suspect_message *accusation);
+/* Whether an incarnation that a peer names can be true of this member; logs when not. */
+bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation);
+/* Raises the own incarnation above `than`, too; it never wraps. */
+void swim_next_incarnation(struct swim *swim, uint32_t than);
 bool swim_start_self(struct swim *swim, struct span name, struct span meta);
 void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion);
 void swim_reap(struct swim *swim);
