@@ -1,9 +1,10 @@
 # The front door. The build itself is Meson's (meson.build); everything here is one short command.
 .DEFAULT_GOAL := build
-.PHONY: build up scale logs members down test test-asan release format lint clean help
+.PHONY: build up scale logs members down test test-asan fuzz release format lint clean help
 
 MESON := /usr/bin/meson
 N ?= 5
+T ?= 60
 c_files = $(shell git ls-files '*.c' '*.h')
 
 help: ## this list
@@ -32,12 +33,16 @@ down: ## stop the local cluster
 	@tools/cluster down
 
 test: ## every test, also under sanitizers; ends with a count
-	@tools/install-packages build cluster test
+	@tools/install-packages build cluster test fuzz
 	@/usr/bin/python3 tools/run-tests
 
 test-asan: ## only the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/install-packages build cluster
 	@/usr/bin/python3 tools/run-tests asan
+
+fuzz: ## each fuzzer for T seconds: make fuzz T=3600
+	@tools/install-packages build fuzz
+	@tools/run-fuzzers $(T)
 
 release: ## the static, stripped binary, dist/serf
 	@tools/install-packages build
@@ -53,4 +58,4 @@ lint: ## formatting, shell scripts and the project's own rules
 
 clean: ## stop the cluster and remove what was built
 	@if [ -x /usr/bin/python3 ]; then tools/cluster down; fi
-	@rm -rf build build-asan build-release dist
+	@rm -rf build build-asan build-fuzz build-release dist

@@ -1,0 +1,106 @@
+#!/usr/bin/python3
+"""Writes tests/fuzz/corpus: for each target a few inputs that are valid, so that a fuzzer starts
+from inside the formats. Uses the protocol as the interoperability tests speak it."""
+
+import struct
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "interop"))
+import protocol as p  # noqa: E402
+
+ALIVE = p.alive("friend", "10.0.0.3")
+STATE = p.push_pull([p.node_state("friend", "10.0.0.3"),
+                     p.node_state("gone", "10.0.0.4", state=p.STATE_DEAD)],
+                    p.serf_state(7, {"friend": 3, "gone": 4}, ["gone"], 5, 6,
+                                 [None, {"Events": [{"Name": "e", "Payload": b"x"}], "LTime": 3}]),
+                    join=True)
+DATAGRAMS = {
+    "ping": p.ping("self"),
+    "ping-source": p.ping("self", SourceAddr=p.address("10.0.0.3"), SourcePort=7946,
+                          SourceNode="friend"),
+    "indirect": p.message(p.INDIRECT_PING, {"Nack": True, "Node": "friend", "Port": 7946,
+                                            "SeqNo": 3, "Target": p.address("10.0.0.3")}),
+    "ack": p.message(p.ACK, {"Payload": None, "SeqNo": 1}),
+    "nack": p.message(p.NACK, {"SeqNo": 1}),
+    "alive": ALIVE,
+    "suspect": p.suspect("friend"),
+    "suspect-self": p.suspect("self"),
+    "dead": p.dead("friend"),
+    "left": p.dead("friend", accuser="friend"),
+    "join": p.join_intent("friend", 5),
+    "leave": p.leave_intent("friend", 6, True),
+    "event": p.user_event("deploy", 4, b"payload"),
+    "query": p.query("load", 4, "10.0.0.3", 7946, filters=[b"\x00\x91\xa4self"]),
+    "compound": p.with_crc(p.compound(ALIVE, p.join_intent("friend", 2), p.ping("self"))),
+    "compressed": p.compress(p.compound(ALIVE, p.suspect("friend"))),
+}
+
+
+def rpc(command, seq, body=None):
+    return p.pack({"Command": command, "Seq": seq}) + (b"" if body is None else p.pack(body))
+
+
+RPC = {
+    "session": rpc("handshake", 1, {"Version": 1}) + rpc("auth", 2, {"AuthKey": "k"}) +
+    rpc("members", 3) + rpc("join", 4, {"Existing": ["10.0.0.1", "x"], "Replay": False}) +
+    rpc("members-filtered", 5, {"Name": "a.*", "Status": "alive", "Tags": {"role": "w.*"}}) +
+    rpc("stream", 6, {"Type": "member-join,user:x"}) + rpc("monitor", 7, {"LogLevel": "debug"}) +
+    rpc("tags", 8, {"DeleteTags": ["a"], "Tags": {"b": "c"}}) + rpc("stop", 9, {"Stop": 6}) +
+    rpc("force-leave", 10, {"Node": "x", "Prune": True}) + rpc("stats", 11) + rpc("leave", 12),
+}
+CONFIG = {
+    "full": b'{"node_name": "x", "bind": "127.0.0.1:7946", "tags": {"role": "web"}, "protocol": 5, '
+            b'"retry_join": ["a", "b:1"], "retry_interval": "1m30s", "leave_on_terminate": true, '
+            b'"event_handlers": ["user:x=y"], "user_event_size_limit": 512, "mdns": '
+            b'{"interface": "lo", "disable_ipv4": false}}',
+    "unknown": b'{"bogus": 1}',
+}
+KEYRING = {"two": b'["MDEyMzQ1Njc4OWFiY2RlZg==", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]'}
+
+
+def chunk(data):
+    return bytes([len(data) & 0xff, len(data) >> 8]) + data
+
+
+def core(*steps):
+    """Steps of fuzz_core: operation, endpoint, stream index, then what the operation takes."""
+    return b"\x01" + b"".join(steps)
+
+
+def packet(data):
+    return bytes([0, 3, 0]) + chunk(data)
+
+
+WAIT = bytes([4, 0, 0, 50])
+CORE = {
+    "life": core(packet(DATAGRAMS["alive"]), WAIT, packet(DATAGRAMS["suspect"]), WAIT,
+                 packet(DATAGRAMS["join"]), packet(DATAGRAMS["left"]), WAIT,
+                 bytes([11, 0, 0]) + chunk(b"10.0.0.3"), bytes([9, 0, 0]),
+                 bytes([7, 0, 0]) + chunk(STATE), WAIT, bytes([13, 0, 0]) + chunk(b"")),
+    "accepted": core(bytes([6, 3, 0]), bytes([7, 3, 0]) + chunk(STATE), WAIT,
+                     bytes([5, 0, 0, 200]), bytes([67 + 14, 0, 0]) + chunk(b"")),
+    "policy": core(bytes([111, 0, 0]) + chunk(b"serf"), WAIT, bytes([76 + 6, 3, 0, 0]),
+                   bytes([9, 0, 0]), bytes([7, 0, 0]) + chunk(STATE), WAIT, WAIT),
+}
+STREAMS = {
+    "push-pull": STATE, "compressed": p.compress(STATE), "ping": p.ping("self"),
+    "user": p.message(p.USER, {"UserMsgLen": 3}) + b"abc",
+    "error": p.message(p.ERR, {"Error": "no"}),
+    "sealed": bytes([p.ENCRYPT]) + struct.pack(">I", 40) + b"\x01" * 40,
+    "label": bytes([p.LABEL, 4]) + b"blue" + p.ping("self"),
+}
+
+TARGETS = {
+    "packet": DATAGRAMS, "core": {**CORE, **{name: core(packet(data), WAIT)
+                                             for name, data in DATAGRAMS.items()}},
+    "stream": {name: bytes([1, 9]) + data for name, data in STREAMS.items()},
+    "rpc": RPC, "config": CONFIG, "keyring": KEYRING,
+}
+
+for target, inputs in TARGETS.items():
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for title, content in inputs.items():
+        (folder / title).write_bytes(content)
