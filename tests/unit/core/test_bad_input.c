@@ -372,6 +372,61 @@ static void a_state_with_bad_members_teaches_only_the_good_ones(void **state)
     network_free(network);
 }
 
+/* A state of one member and a Serf part, as a stranger's push/pull. */
+static void exchange(struct network *network, const struct push_node_state *node, struct span serf)
+{
+    struct push_pull_header header = {
+        .nodes = 1, .user_state_size = (int64_t)serf.size, .join = true};
+    struct buffer bytes;
+    buffer_init(&bytes, 4096);
+    message_write(&bytes, MESSAGE_PUSH_PULL, &push_pull_header_structure, &header);
+    msgpack_write_structure(&bytes, &push_node_state_structure, MSGPACK_GOSSIP, node);
+    buffer_append_span(&bytes, serf);
+    feed(network, connect_stranger(network), buffer_span(&bytes));
+    buffer_fini(&bytes);
+}
+
+static void a_state_accuses_nobody_beyond_what_he_could_refute(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    static const uint8_t address[4] = {10, 0, 0, 2};
+    static const uint8_t versions[6] = {1, 5, 2, 2, 5, 5};
+    struct push_node_state node = {.name = span_text("b"),
+                                   .incarnation = UINT32_MAX,
+                                   .port = 7946,
+                                   .address = span_make(address, 4),
+                                   .versions = span_make(versions, 6)};
+    for (node.state = NODE_ALIVE; node.state <= NODE_LEFT; node.state++)
+        exchange(network, &node, SPAN_EMPTY);
+    network_run(network, SECONDS(60));
+    assert_true(network_agrees(network));
+    for (uint32_t i = 0; i < 2; i++)
+        assert_false(host_logged(&network->hosts[i], "EventMemberFailed"));
+    network_free(network);
+}
+
+static void a_departure_in_a_state_counts_although_its_time_is_known(void **state)
+{
+    (void)state; /* otherwise a leave that was only heard of in an exchange would never arrive */
+    struct network *network = pair();
+    struct alive_message alive = valid_alive("x");
+    struct join_intent join = {.ltime = 5, .node = span_text("x")};
+    struct push_node_state node = {.name = alive.node,
+                                   .incarnation = 1,
+                                   .port = alive.port,
+                                   .address = alive.address,
+                                   .versions = alive.versions};
+    static const char serf[] = "\x02\x83\xabLeftMembers\x91\xa1x\xa5LTime\x07"
+                               "\xacStatusLTimes\x81\xa1x\x05";
+    send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    send_user(network, SERF_JOIN, &join_intent_structure, &join);
+    assert_int_equal(host_sees(&network->hosts[0], "x"), STATUS_ALIVE);
+    exchange(network, &node, span_make(serf, sizeof serf - 1));
+    assert_int_equal(host_sees(&network->hosts[0], "x"), STATUS_LEAVING);
+    network_free(network);
+}
+
 static void a_member_of_another_time_is_told_why_it_may_not_join(void **state)
 {
     (void)state;
@@ -416,6 +471,8 @@ int main(void)
         cmocka_unit_test(a_silent_connection_gives_its_place_to_a_new_one),
         cmocka_unit_test(connections_that_began_to_talk_keep_their_places_up_to_a_limit),
         cmocka_unit_test(a_state_with_bad_members_teaches_only_the_good_ones),
+        cmocka_unit_test(a_state_accuses_nobody_beyond_what_he_could_refute),
+        cmocka_unit_test(a_departure_in_a_state_counts_although_its_time_is_known),
         cmocka_unit_test(a_member_of_another_time_is_told_why_it_may_not_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,6 +164,7 @@ static void helpers_keep_a_member_alive_whose_direct_path_is_cut(void **state)
     for (uint32_t i = 0; i < 4; i++)
         assert_false(host_logged(&network->hosts[i], "EventMemberFailed"));
     assert_true(host_logged(&network->hosts[0], "Failed UDP ping: n2"));
+    assert_false(host_logged(&network->hosts[0], "Suspect n2 has failed"));
     network_free(network);
 }
 
@@ -443,6 +444,48 @@ static void a_user_event_is_delivered_once_everywhere(void **state)
     network_free(network);
 }
 
+static void deliver_event(struct network *network, struct host *host, uint64_t ltime,
+                          const char *name)
+{
+    struct user_event_message event = {.ltime = ltime, .name = span_text(name)};
+    struct buffer message;
+    buffer_init(&message, 1024);
+    buffer_append_u8(&message, MESSAGE_USER);
+    serf_message_write(&message, SERF_USER_EVENT, &user_event_structure, &event);
+    host_deliver(network, host, buffer_span(&message));
+    buffer_fini(&message);
+}
+
+static void gossip_reaches_members_that_have_been_alive_for_long(void **state)
+{
+    (void)state;
+    struct network *network = cluster(4, NULL);
+    network_run(network, SECONDS(90));
+    deliver_event(network, &network->hosts[0], 3, "late");
+    network_run(network, SECONDS(1) / 2); /* pings, which carry it too, are further apart */
+    for (uint32_t i = 0; i < 4; i++)
+        assert_non_null(strstr(buffer_text(&network->hosts[i].events), "user late"));
+    network_free(network);
+}
+
+static void events_from_before_a_join_are_delivered_only_on_request(void **state)
+{
+    (void)state;
+    struct network *network = cluster(2, NULL);
+    deliver_event(network, &network->hosts[0], 3, "old");
+    network_run(network, SECONDS(3));
+    network_start(network, 2, "n3", NULL);
+    network_start(network, 3, "n4", NULL);
+    host_join(network, &network->hosts[2], "10.0.0.1");
+    struct span address = span_text("10.0.0.1");
+    serf_join(network->hosts[3].serf, network->now, &address, 1, true);
+    host_drain(network, &network->hosts[3]);
+    network_run(network, SECONDS(40)); /* later exchanges bring it no more than the first */
+    assert_null(strstr(buffer_text(&network->hosts[2].events), "user old"));
+    assert_non_null(strstr(buffer_text(&network->hosts[3].events), "user old"));
+    network_free(network);
+}
+
 static void clusters_with_different_keys_do_not_merge(void **state)
 {
     (void)state;
@@ -541,6 +584,8 @@ int main(void)
         cmocka_unit_test(all_profiles_form_a_cluster_and_notice_a_death),
         cmocka_unit_test(coalescing_gathers_the_joins_of_one_moment),
         cmocka_unit_test(a_user_event_is_delivered_once_everywhere),
+        cmocka_unit_test(gossip_reaches_members_that_have_been_alive_for_long),
+        cmocka_unit_test(events_from_before_a_join_are_delivered_only_on_request),
         cmocka_unit_test(clusters_with_different_keys_do_not_merge),
         cmocka_unit_test(clusters_with_different_labels_do_not_merge),
         cmocka_unit_test(the_same_seed_gives_the_same_trace),
