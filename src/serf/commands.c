@@ -182,6 +182,9 @@ uint32_t serf_force_leave(struct serf *serf, uint64_t now, struct span name, boo
 uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, size_t count)
 {
     serf->swim.now = now;
+    /* A member that says goodbye has nothing more to say of itself. */
+    if (serf->state != SERF_ALIVE)
+        return refuse(serf, "Serf can't change tags after Leave or Shutdown");
     struct buffer meta;
     buffer_init(&meta, META_SIZE_MAX);
     uint32_t id;

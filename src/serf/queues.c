@@ -43,6 +43,9 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
     if (message.size + USER_MESSAGE_OVERHEAD > swim_gossip_limit(&serf->swim) ||
         message.size > BROADCAST_SIZE_MAX)
         return NULL;
+    /* Before it is added, or it could be what is dropped. */
+    if (queue->count >= serf->config.max_queue_depth + PRUNE_SLACK)
+        broadcast_queue_prune(queue, serf->config.max_queue_depth);
     struct broadcast item = {.message = intern(serf->swim.pool, message),
                              .size = message.size & 0x7ff,
                              .kind = KIND_MESSAGE,
@@ -53,9 +56,6 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
         intern_release(serf->swim.pool, item.message);
         return NULL;
     }
-    uint32_t maximum = serf->config.max_queue_depth;
-    if (queue->count > maximum + PRUNE_SLACK)
-        broadcast_queue_prune(queue, maximum);
     return item.message;
 }
 

@@ -7,7 +7,10 @@
 
 _Static_assert(sizeof(struct member_record) == 32, "a view of a member is 32 bytes");
 
-enum { PICK_BY_LIST_MAX = 64 }; /* tables up to this size are picked from without rejection */
+enum {
+    PICK_BY_LIST_MAX = 64, /* tables up to this size are picked from without rejection */
+    DRAWS_PER_PICK = 64,
+};
 
 static uint32_t hash_name(const struct intern_pool *pool, struct span name)
 {
@@ -224,22 +227,41 @@ static bool is_picked(const uint32_t *picked, uint32_t count, uint32_t member)
     return false;
 }
 
+/* Looks at every slot and keeps each eligible one with the same probability (reservoir sampling).
+ */
+static uint32_t pick_by_scan(const struct member_table *table, struct random *random,
+                             uint32_t wanted, uint32_t *picked,
+                             bool (*accept)(const void *context, uint32_t member),
+                             const void *context)
+{
+    uint32_t seen = 0;
+    for (uint32_t member = 0; member < table->slot_count; member++) {
+        if (!table->records[member].identity || !accept(context, member))
+            continue;
+        uint32_t place = seen < wanted ? seen : (uint32_t)random_below(random, (uint64_t)seen + 1);
+        if (place < wanted)
+            picked[place] = member;
+        seen++;
+    }
+    return seen < wanted ? seen : wanted;
+}
+
 uint32_t member_table_pick(const struct member_table *table, struct random *random, uint32_t wanted,
                            uint32_t *picked, bool (*accept)(const void *context, uint32_t member),
                            const void *context)
 {
     if (table->slot_count <= PICK_BY_LIST_MAX)
         return pick_by_list(table, random, wanted, picked, accept, context);
-    /* Three draws a slot find all but e^-3 of a single eligible member; with a few hundred
-     * eligible ones the first draws do. */
+    /* Where many are eligible the first draws find them; where few are, among the slots of all who
+     * are gone, a look at every slot does. */
     uint32_t taken = 0;
-    for (uint64_t draws = 3 * (uint64_t)table->slot_count; draws > 0 && taken < wanted; draws--) {
+    for (uint32_t draws = DRAWS_PER_PICK * wanted; draws > 0 && taken < wanted; draws--) {
         uint32_t member = (uint32_t)random_below(random, table->slot_count);
         if (table->records[member].identity && accept(context, member) &&
             !is_picked(picked, taken, member))
             picked[taken++] = member;
     }
-    return taken;
+    return taken < wanted ? pick_by_scan(table, random, wanted, picked, accept, context) : taken;
 }
 
 void probe_order_begin(struct probe_order *order, struct random *random, uint32_t slot_count)

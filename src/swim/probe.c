@@ -13,6 +13,7 @@ struct relay { /* an indirect probe that we carry out for somebody */
     uint32_t asked_sequence; /* of the request */
     struct endpoint reply_to;
     bool nack_wanted;
+    bool to_asker; /* reply_to is where the request came from */
 };
 
 void swim_change_health(struct swim *swim, int delta)
@@ -256,12 +257,15 @@ static void decode_failed(struct swim *swim, const struct endpoint *from, const 
                      swim_from_text(from, text));
 }
 
-static void send_ack(struct swim *swim, const struct endpoint *to, uint32_t sequence)
+/* Gossip rides along only to where the question came from: an answer that a stranger had sent to
+ * somebody else must not grow, nor use up what others should hear. */
+static void send_ack(struct swim *swim, const struct endpoint *to, uint32_t sequence, bool to_asker)
 {
     struct ack_message ack = {.sequence = sequence};
     if (!swim_begin_datagram(swim, MESSAGE_ACK, &ack_structure, &ack))
         return;
-    swim_piggyback(swim);
+    if (to_asker)
+        swim_piggyback(swim);
     swim_send(swim, to, false);
 }
 
@@ -281,7 +285,7 @@ void swim_handle_ping(struct swim *swim, const struct endpoint *from, struct spa
         return;
     }
     struct endpoint to = reply_address(from, ping.source_address, ping.source_port);
-    send_ack(swim, &to, ping.sequence);
+    send_ack(swim, &to, ping.sequence, endpoint_equal(&to, from));
 }
 
 static bool add_relay(struct swim *swim, struct relay *relay)
@@ -317,6 +321,7 @@ void swim_handle_indirect_ping(struct swim *swim, const struct endpoint *from, s
         .reply_to = reply_address(from, request.source_address, request.source_port),
         .nack_wanted = request.nack,
     };
+    relay->to_asker = endpoint_equal(&relay->reply_to, from);
     if (!add_relay(swim, relay)) {
         free(relay);
         return;
@@ -340,7 +345,8 @@ void swim_relay_timer(struct swim *swim, struct timer *timer)
     struct relay *relay = (struct relay *)(void *)timer;
     struct nack_message nack = {.sequence = relay->asked_sequence};
     if (relay->nack_wanted && swim_begin_datagram(swim, MESSAGE_NACK, &nack_structure, &nack)) {
-        swim_piggyback(swim);
+        if (relay->to_asker)
+            swim_piggyback(swim);
         swim_send(swim, &relay->reply_to, false);
     }
     free_relay(swim, relay);
@@ -369,7 +375,7 @@ void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span
     struct relay *relay = number_map_find(&swim->relays, ack.sequence);
     if (!relay)
         return;
-    send_ack(swim, &relay->reply_to, relay->asked_sequence);
+    send_ack(swim, &relay->reply_to, relay->asked_sequence, relay->to_asker);
     free_relay(swim, relay);
 }
 

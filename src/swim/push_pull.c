@@ -114,14 +114,14 @@ static void merge_node(struct swim *swim, const struct push_node_state *node)
     }
     case NODE_LEFT:
         departed.from = node->name;
-        if (swim_believes(swim, departed.node, departed.incarnation))
+        if (swim_believes(swim, departed.node, departed.incarnation, true))
             swim_apply_dead(swim, &departed);
         break;
     case NODE_SUSPECT:
     case NODE_DEAD:
         /* Never dead at once: it gets the chance to refute. */
         departed.from = swim_own_name(swim);
-        if (swim_believes(swim, departed.node, departed.incarnation))
+        if (swim_believes(swim, departed.node, departed.incarnation, true))
             swim_apply_suspect(swim, &departed);
         break;
     default:

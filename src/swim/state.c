@@ -123,6 +123,8 @@ static void confirm_suspicion(struct swim *swim, const struct suspect_message *s
         uint64_t timeout = suspicion_timeout(suspicion->confirmations, suspicion->wanted,
                                              suspicion->minimum, suspicion->maximum);
         timer_set(&swim->timers, &suspicion->timer, suspicion->started + timeout);
+        /* It is passed on as it came; who knows a later life would ignore an earlier one. */
+        member_at(&swim->table, suspicion->member)->incarnation = suspect->incarnation;
         swim_queue_broadcast(swim, suspicion->member, BROADCAST_SUSPECT, suspect->from, false);
     }
     intern_release(swim->pool, from);
@@ -163,19 +165,20 @@ static void refute(struct swim *swim, uint32_t accused)
     swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
 }
 
-bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation)
+bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation, bool accusation)
 {
-    if (incarnation <= INCARNATION_FREE_MAX)
+    uint32_t limit = accusation ? INCARNATION_ACCUSED_MAX : INCARNATION_ALIVE_MAX;
+    if (incarnation <= limit)
         return true;
     uint32_t member = find_known(swim, name);
-    if (member == MEMBER_NONE ||
-        incarnation <=
-            (uint64_t)member_at(&swim->table, member)->incarnation + INCARNATION_JUMP_MAX)
+    uint32_t known = member == MEMBER_NONE ? 0 : member_at(&swim->table, member)->incarnation;
+    if (member == swim->self ? incarnation <= UINT32_MAX - INCARNATION_JUMP_MAX
+                             : incarnation <= (uint64_t)known + INCARNATION_JUMP_MAX)
         return true;
     swim_log_limited(swim, LIMITED_MEMBER, LOG_LEVEL_WARN,
                      "memberlist: Ignoring a message about '%.*s': its incarnation %u is far above "
                      "the %u that is known, and could not be refuted",
-                     SPAN_PRINT(name), incarnation, member_at(&swim->table, member)->incarnation);
+                     SPAN_PRINT(name), incarnation, known);
     return false;
 }
 
@@ -191,8 +194,10 @@ static bool alive_is_valid(struct swim *swim, const struct alive_message *alive,
         wrong = "its address must have 4 or 16 bytes";
     else if (alive->meta.size > META_SIZE_MAX)
         wrong = "its metadata is longer than 512 bytes";
+    else if (alive->incarnation == 0)
+        wrong = "incarnation 0 is never sent by a member";
     if (!wrong)
-        return swim_believes(swim, alive->node, alive->incarnation);
+        return swim_believes(swim, alive->node, alive->incarnation, false);
     struct span shown = alive->node.size > 64 ? span_make(alive->node.data, 64) : alive->node;
     swim_log_limited(swim, LIMITED_MEMBER, LOG_LEVEL_WARN,
                      "memberlist: Ignoring an alive message about '%.*s': %s", SPAN_PRINT(shown),
@@ -220,12 +225,11 @@ static bool versions_are_sane(struct swim *swim, const struct alive_message *ali
  * and what follows brings it to life. */
 static uint32_t add_unknown(struct swim *swim, const struct alive_message *alive)
 {
-    if (alive->incarnation == 0 || alive->versions.size < VERSIONS_SIZE) {
+    if (alive->versions.size < VERSIONS_SIZE) {
         swim_log_limited(swim, LIMITED_MEMBER, LOG_LEVEL_WARN,
-                         "memberlist: Ignoring an alive message for the new member '%.*s': %s",
-                         SPAN_PRINT(alive->node),
-                         alive->incarnation == 0 ? "incarnation 0 is never sent by a member"
-                                                 : "its six version bytes are missing");
+                         "memberlist: Ignoring an alive message for the new member '%.*s': its six "
+                         "version bytes are missing",
+                         SPAN_PRINT(alive->node));
         return MEMBER_NONE;
     }
     uint32_t member = member_table_find(&swim->table, alive->node);
@@ -296,8 +300,8 @@ static void alive_about_self(struct swim *swim, const struct alive_message *aliv
         span_equal(alive->versions, span_make(own->versions, VERSIONS_SIZE)))
         return;
     char where[ENDPOINT_TEXT_SIZE], meta[128], own_meta[128], versions[32], own_versions[32];
-    swim_log(
-        swim, LOG_LEVEL_WARN,
+    swim_log_limited(
+        swim, LIMITED_MEMBER, LOG_LEVEL_WARN,
         "memberlist: Refuting an alive message for '%.*s' (%s) meta:(%s VS %s), "
         "vsn:(%s VS %s)",
         SPAN_PRINT(alive->node), endpoint_text(endpoint, where),
@@ -429,9 +433,13 @@ void swim_reap(struct swim *swim)
             continue;
         if (record->state != NODE_DEAD && record->state != NODE_LEFT)
             continue;
-        if (record->broadcast != BROADCAST_NONE ||
-            swim_age(swim, member) <= swim->config.gossip_to_the_dead_time)
+        if (swim_age(swim, member) <= swim->config.gossip_to_the_dead_time)
             continue;
+        if (record->broadcast != BROADCAST_NONE) {
+            if (swim_other_live_count(swim) > 0)
+                continue; /* somebody has yet to hear of it */
+            broadcast_queue_cancel(&swim->broadcasts, record->broadcast);
+        }
         member_leave_swim(&swim->table, member);
         member_free_if_unknown(&swim->table, member);
     }

@@ -144,7 +144,7 @@ static void handle_suspect(struct swim *swim, const struct endpoint *from, struc
     struct suspect_message suspect;
     char text[FROM_TEXT_SIZE];
     if (message_read(body, &suspect_structure, &suspect)) {
-        if (swim_believes(swim, suspect.node, suspect.incarnation))
+        if (swim_believes(swim, suspect.node, suspect.incarnation, true))
             swim_apply_suspect(swim, &suspect);
     } else {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
@@ -158,7 +158,7 @@ static void handle_dead(struct swim *swim, const struct endpoint *from, struct s
     struct suspect_message dead;
     char text[FROM_TEXT_SIZE];
     if (message_read(body, &suspect_structure, &dead)) {
-        if (swim_believes(swim, dead.node, dead.incarnation))
+        if (swim_believes(swim, dead.node, dead.incarnation, true))
             swim_apply_dead(swim, &dead);
     } else {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,

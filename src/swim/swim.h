@@ -12,10 +12,13 @@
 #include "swim_config.h"
 #include "timer_heap.h"
 
-/* Incarnations count up from 1, by one for each accusation and each change of tags. One above
- * INCARNATION_FREE_MAX is believed only if it is at most INCARNATION_JUMP_MAX above what is known:
- * a peer that claims the last numbers there are would leave a member none to refute with. */
-#define INCARNATION_FREE_MAX UINT32_C(0x7fffffff)
+/* Incarnations count up from 1, by one for each accusation and each change of tags. A peer that
+ * claims one of the last numbers there are would leave a member none to refute with, so what it
+ * says is believed up to a limit: lower for accusations, so that the answer to one stays below the
+ * limit for what a member says of itself; or when it is at most INCARNATION_JUMP_MAX above what is
+ * known. Of oneself all is believed that can still be answered. */
+#define INCARNATION_ACCUSED_MAX UINT32_C(0x7fffffff)
+#define INCARNATION_ALIVE_MAX   UINT32_C(0xbfffffff)
 
 enum {
     INCARNATION_JUMP_MAX = 1024,

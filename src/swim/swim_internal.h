@@ -13,7 +13,7 @@ void swim_apply_alive(struct swim *swim, const struct alive_message *alive);
 void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect);
 void swim_apply_dead(struct swim *swim, const struct suspect_message *dead);
 /* Whether an incarnation that a peer names can be true of this member; logs when not. */
-bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation);
+bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation, bool accusation);
 /* Raises the own incarnation above `than`, too; it never wraps. */
 void swim_next_incarnation(struct swim *swim, uint32_t than);
 bool swim_start_self(struct swim *swim, struct span name, struct span meta);

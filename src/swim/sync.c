@@ -96,13 +96,34 @@ void sync_report_join(struct swim *swim, const struct sync *sync, bool ok, const
         outbox_copy(&swim->outbox, &effect->sync.error, span_text(error));
 }
 
+/* How the reference begins the line about what a caller sent. */
+static const char *incoming_prefix(const struct sync *sync)
+{
+    switch (sync->reader.problem.error) {
+    case STREAM_UNKNOWN_TYPE:
+    case STREAM_LABEL_UNACCEPTABLE:
+    case STREAM_LABEL_DOUBLE:
+        return "";
+    case STREAM_LABEL_TRUNCATED:
+    case STREAM_LABEL_EMPTY:
+        return "failed to receive and remove the stream label header: ";
+    case STREAM_BAD_NODE_COUNT:
+    case STREAM_BAD_STATE_SIZE:
+        return "Failed to read remote state: ";
+    case STREAM_BAD_USER_SIZE:
+        return "Failed to receive user message: ";
+    default:
+        return "failed to receive: ";
+    }
+}
+
 static void report_failure(struct swim *swim, const struct sync *sync, const char *error)
 {
     char text[FROM_TEXT_SIZE];
     switch (sync->kind) {
     case SYNC_INCOMING:
-        swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_ERR,
-                         "memberlist: failed to receive: %s %s", error, from_text(sync, text));
+        swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_ERR, "memberlist: %s%s %s",
+                         incoming_prefix(sync), error, from_text(sync, text));
         break;
     case SYNC_JOIN:
         sync_report_join(swim, sync, false, error);
@@ -310,18 +331,29 @@ static void reader_failed(struct swim *swim, struct sync *sync)
     buffer_fini(&words);
 }
 
+static void warn_of_size(struct swim *swim, struct sync *sync)
+{
+    if (sync->reader.large_sealed_bytes == 0)
+        return;
+    swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_WARN,
+                     "memberlist: Remote node state size is (%zu) limit is (%u)",
+                     sync->reader.large_sealed_bytes, (unsigned)PUSH_PULL_STATE_MAX);
+    sync->reader.large_sealed_bytes = 0;
+}
+
 static void take_progress(struct swim *swim, struct sync *sync, enum stream_progress progress)
 {
     swim->stream_bytes += sync->reader.raw.size - sync->counted;
     sync->counted = sync->reader.raw.size;
+    warn_of_size(swim, sync);
     if (progress == STREAM_FAILED)
         reader_failed(swim, sync);
+    else if (swim->stream_bytes > swim->config.stream_bytes_max)
+        sync_fail(swim, sync, "the streams that are open hold more bytes than the limit", true);
     else if (progress == STREAM_COMPLETE && sync->kind == SYNC_INCOMING)
         take_request(swim, sync);
     else if (progress == STREAM_COMPLETE)
         take_reply(swim, sync);
-    else if (swim->stream_bytes > swim->config.stream_bytes_max)
-        sync_fail(swim, sync, "the streams that are open hold more bytes than the limit", true);
 }
 
 /* The stream of that id, if the host may still speak of it. */

@@ -166,6 +166,104 @@ static void the_highest_incarnation_that_is_believed_can_be_refuted(void **state
     network_free(network);
 }
 
+static void a_member_that_was_forged_against_restarts_as_any_other(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct suspect_message accusation = {
+        .incarnation = 0x7fffffff, .node = span_text("b"), .from = span_text("x")};
+    send(network, MESSAGE_SUSPECT, &suspect_structure, &accusation);
+    network_run(network, SECONDS(5));
+    network_kill(network, &network->hosts[1]);
+    network_start(network, 1, "b", NULL); /* counts from 1 again */
+    host_join(network, &network->hosts[1], "10.0.0.1");
+    network_run(network, SECONDS(2));
+    struct tag tag = {span_text("k"), span_text("v")};
+    serf_set_tags(network->hosts[1].serf, network->now, &tag, 1);
+    host_drain(network, &network->hosts[1]);
+    network_run(network, SECONDS(2));
+    struct member_view b;
+    assert_true(serf_find_member(network->hosts[0].serf, span_text("b"), &b));
+    assert_int_equal(b.status, STATUS_ALIVE);
+    assert_true(b.meta.size > 2);
+    network_free(network);
+}
+
+static void a_name_that_nobody_knows_has_no_last_incarnation(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct alive_message alive = valid_alive("x");
+    alive.incarnation = UINT32_MAX;
+    send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    expect_unknown(network, "x");
+    network_free(network);
+}
+
+static void forged_news_about_oneself_is_refuted_without_a_flood_of_lines(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct alive_message alive = valid_alive("a");
+    static const uint8_t own_address[4] = {10, 0, 0, 1};
+    alive.address = span_make(own_address, 4);
+    for (uint32_t i = 2; i < 1000; i++) {
+        alive.incarnation = i * 2;
+        send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    }
+    assert_in_range(host_logged_times(&network->hosts[0], "Refuting an alive message"), 1, 20);
+    network_free(network);
+}
+
+static void an_answer_sent_to_a_third_party_carries_no_gossip(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    network->tracing = true;
+    for (int i = 0; i < 20; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "new-%d", i);
+        struct alive_message alive = valid_alive(name);
+        send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    }
+    static const uint8_t victim[4] = {192, 0, 2, 1};
+    struct ping_message ping = {.sequence = 1,
+                                .node = span_text("a"),
+                                .source_port = 53,
+                                .source_address = span_make(victim, 4)};
+    send(network, MESSAGE_PING, &ping_structure, &ping);
+    const char *answer = strstr(buffer_text(&network->trace), "a 192.0.2.1:53 ");
+    assert_non_null(answer);
+    assert_true(atol(answer + strlen("a 192.0.2.1:53 ")) < 64);
+    network_free(network);
+}
+
+static void a_leave_from_behind_a_full_queue_still_ends(void **state)
+{
+    (void)state;
+    struct serf_config config = network_config();
+    config.max_queue_depth = 8;
+    struct network *network = network_new(21);
+    network_start(network, 0, "a", &config);
+    network_start(network, 1, "b", &config);
+    host_join(network, &network->hosts[1], "10.0.0.1");
+    network_run(network, SECONDS(3));
+    for (int i = 0; i < 264 + 8; i++) { /* longer than ours: they are kept, ours would be dropped */
+        char name[64];
+        snprintf(name, sizeof name, "a-stranger-with-quite-a-long-name-%d", i);
+        struct join_intent join = {.ltime = 50, .node = span_text(name)};
+        send_user(network, SERF_JOIN, &join_intent_structure, &join);
+        if (i >= 260) {
+            host_force_leave(network, &network->hosts[0], "b", false);
+        }
+    }
+    uint32_t command = host_leave(network, &network->hosts[0]);
+    network_run(network, SECONDS(12));
+    assert_int_equal(network->hosts[0].done_command, command);
+    assert_true(network->hosts[0].done_ok);
+    network_free(network);
+}
+
 static void two_spellings_of_one_ipv4_address_are_one_address(void **state)
 {
     (void)state;
@@ -461,6 +559,11 @@ int main(void)
         cmocka_unit_test(metadata_and_names_that_no_datagram_has_room_for_are_refused),
         cmocka_unit_test(nobody_is_accused_beyond_what_he_could_refute),
         cmocka_unit_test(the_highest_incarnation_that_is_believed_can_be_refuted),
+        cmocka_unit_test(a_member_that_was_forged_against_restarts_as_any_other),
+        cmocka_unit_test(a_name_that_nobody_knows_has_no_last_incarnation),
+        cmocka_unit_test(forged_news_about_oneself_is_refuted_without_a_flood_of_lines),
+        cmocka_unit_test(an_answer_sent_to_a_third_party_carries_no_gossip),
+        cmocka_unit_test(a_leave_from_behind_a_full_queue_still_ends),
         cmocka_unit_test(two_spellings_of_one_ipv4_address_are_one_address),
         cmocka_unit_test(versions_that_contradict_themselves_are_refused),
         cmocka_unit_test(lamport_times_that_would_stop_a_clock_are_refused),

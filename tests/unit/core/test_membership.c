@@ -293,6 +293,28 @@ static void tags_of_more_than_512_bytes_are_refused(void **state)
     network_free(network);
 }
 
+static void tags_cannot_be_changed_during_a_leave(void **state)
+{
+    (void)state;
+    for (uint64_t wait_ms = 0; wait_ms < 2000; wait_ms += 200) {
+        struct network *network = cluster(3, NULL);
+        struct host *leaver = &network->hosts[2];
+        struct tag tag = {span_text("k"), span_text("v")};
+        host_leave(network, leaver);
+        network_run(network, wait_ms * NANOSECONDS_PER_MS);
+        uint32_t command = serf_set_tags(leaver->serf, network->now, &tag, 1);
+        host_drain(network, leaver);
+        assert_int_equal(leaver->done_command, command);
+        assert_false(leaver->done_ok);
+        network_run(network, SECONDS(8));
+        network_kill(network, leaver);
+        network_run(network, SECONDS(40));
+        for (uint32_t i = 0; i < 2; i++)
+            assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_LEFT);
+        network_free(network);
+    }
+}
+
 static void force_leave_turns_a_failed_member_into_one_that_left(void **state)
 {
     (void)state;
@@ -574,6 +596,7 @@ int main(void)
         cmocka_unit_test(a_living_members_name_cannot_be_taken),
         cmocka_unit_test(changed_tags_reach_everybody_as_an_update),
         cmocka_unit_test(tags_of_more_than_512_bytes_are_refused),
+        cmocka_unit_test(tags_cannot_be_changed_during_a_leave),
         cmocka_unit_test(force_leave_turns_a_failed_member_into_one_that_left),
         cmocka_unit_test(force_leave_with_prune_forgets_a_failed_member),
         cmocka_unit_test(force_leave_of_a_living_member_is_refuted),

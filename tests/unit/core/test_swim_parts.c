@@ -361,6 +361,33 @@ static void check_pick(struct member_table *table)
         assert_in_range(times[i], mean / 2, mean * 2);
 }
 
+static bool accept_two(const void *context, uint32_t member)
+{
+    (void)context;
+    return member == 3 || member == 1777;
+}
+
+static void check_sparse_pick(struct member_table *table)
+{
+    struct random random;
+    uint8_t seed[RANDOM_SEED_SIZE] = {8};
+    random_init(&random, seed);
+    uint32_t first = 0;
+    for (int i = 0; i < 1000; i++) {
+        uint32_t picked[3];
+        assert_int_equal(member_table_pick(table, &random, 3, picked, accept_two, NULL), 2);
+        assert_int_equal(member_table_pick(table, &random, 1, picked, accept_two, NULL), 1);
+        first += picked[0] == 3;
+    }
+    assert_in_range(first, 400, 600);
+}
+
+static void the_few_who_are_left_are_found_among_the_slots_of_the_gone(void **state)
+{
+    (void)state;
+    with_table(2000, check_sparse_pick);
+}
+
 static void picks_are_distinct_eligible_and_even(void **state)
 {
     (void)state;
@@ -406,6 +433,7 @@ int main(void)
         cmocka_unit_test(an_accuser_counts_once),
         cmocka_unit_test(a_table_holds_no_more_than_its_limit),
         cmocka_unit_test(a_probe_round_visits_everybody_once_in_an_order_of_its_own),
+        cmocka_unit_test(the_few_who_are_left_are_found_among_the_slots_of_the_gone),
         cmocka_unit_test(picks_are_distinct_eligible_and_even),
         cmocka_unit_test(a_record_lives_as_long_as_one_layer_knows_it),
     };
