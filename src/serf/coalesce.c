@@ -108,8 +108,12 @@ void coalesce_flush(struct serf *serf)
                   serf->swim.now + serf->config.quiescent_period);
         return;
     }
-    for (int type = MEMBER_EVENT_JOIN; type <= MEMBER_EVENT_REAP; type++)
-        flush_type(serf, (enum member_event_type)type, members);
+    /* Who was forgotten first: one who came back since must not end as forgotten. */
+    static const enum member_event_type order[] = {MEMBER_EVENT_REAP, MEMBER_EVENT_JOIN,
+                                                   MEMBER_EVENT_LEAVE, MEMBER_EVENT_FAILED,
+                                                   MEMBER_EVENT_UPDATE};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        flush_type(serf, order[i], members);
     free(members);
     serf->pending_count = 0;
     number_map_fini(&serf->pending_of);

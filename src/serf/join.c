@@ -41,7 +41,7 @@ void joins_fini(struct serf *serf)
 bool joins_ignore_old(const struct serf *serf)
 {
     for (const struct join *join = serf->joins; join; join = join->next)
-        if (join->ignore_old)
+        if (join->ignore_old && !join->check)
             return true;
     return false;
 }
@@ -243,8 +243,10 @@ void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *e
     if (count == 0)
         fail_entry(serf, &join->entries[entry], error ? error : "no address");
     for (size_t i = 0; i < count && i < RESOLVED_ADDRESSES_MAX; i++)
-        if (!add_contact(join, entry, &endpoints[i]))
+        if (!add_contact(join, entry, &endpoints[i])) {
+            fail_entry(serf, &join->entries[entry], "out of memory");
             break;
+        }
     start_contacts(serf, join);
     join_end_if_done(serf, join);
 }
@@ -335,7 +337,10 @@ void join_end_if_done(struct serf *serf, struct join *join)
     if (join->unresolved > 0 || join->running > 0)
         return;
     unlink_join(serf, join);
-    if (join->reached > 0 && !join->check)
+    /* Not when we are leaving, which a newer intent would undo; nor when a try of the policy met
+     * nobody but us. */
+    bool meant = join->command != 0 ? join->reached > 0 : join->peers > 0;
+    if (meant && !join->check && serf->state == SERF_ALIVE)
         broadcast_join_intent(serf);
     if (join->command == 0) {
         policy_try_ended(serf, join);

@@ -176,7 +176,7 @@ static void try_ended(struct serf *serf, const struct join *join)
                  (unsigned long long)(until_next_try(serf) / NANOSECONDS_PER_MS));
     } else {
         policy->failures++;
-        if (!policy->satisfied && policy->max_attempts > 0 &&
+        if (!policy->satisfied && policy->max_attempts > 0 && is_alone(serf) &&
             policy->failures > policy->max_attempts) {
             serf_log(serf, LOG_LEVEL_ERR, "agent: maximum retry join attempts made, exiting");
             policy_fini(serf);

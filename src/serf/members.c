@@ -29,7 +29,11 @@ void serf_member_departed(struct serf *serf, uint32_t member)
     if (!record->in_serf)
         return;
     struct span name = member_name(&serf->swim.table, member);
-    switch (record->status) {
+    enum member_status status = (enum member_status)record->status;
+    /* It said goodbye itself, and only its intent got lost: the reference would call it failed. */
+    if (status == STATUS_ALIVE && record->state == NODE_LEFT)
+        status = STATUS_LEAVING;
+    switch (status) {
     case STATUS_LEAVING:
         member_set_status(&serf->swim.table, member, STATUS_LEFT);
         serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberLeave: %.*s %s", SPAN_PRINT(name),
@@ -139,6 +143,8 @@ void serf_prune_timer(struct serf *serf, struct timer *timer)
     const struct member_record *record = member_at(&serf->swim.table, member);
     if (record->status == STATUS_LEFT || record->status == STATUS_FAILED)
         prune_now(serf, member);
+    else if (record->status == STATUS_LEAVING)
+        serf_prune(serf, member); /* its death has yet to be noticed */
 }
 
 void serf_free_prunes(struct serf *serf)

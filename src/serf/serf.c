@@ -39,7 +39,10 @@ void clock_witness(uint64_t *clock, uint64_t time)
 
 bool ltime_is_sane(struct serf *serf, const char *what, uint64_t ltime)
 {
-    if (ltime < LTIME_MAX)
+    uint64_t known = serf->clock > serf->event_clock ? serf->clock : serf->event_clock;
+    if (serf->query_clock > known)
+        known = serf->query_clock;
+    if (ltime < LTIME_FREE_MAX || ltime <= known + LTIME_JUMP_MAX)
         return true;
     serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
                      "serf: Ignoring %s with the Lamport time %llu: no cluster counts that far, "

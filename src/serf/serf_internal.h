@@ -17,8 +17,11 @@ enum {
     LTIME_BITS_MAX = 62,
 };
 
-/* Above this a Lamport time is refused: a clock that follows it could wrap. */
-#define LTIME_MAX (UINT64_C(1) << LTIME_BITS_MAX)
+/* A peer's Lamport time is believed below LTIME_FREE_MAX, or at most LTIME_JUMP_MAX above the own
+ * clocks: one that is far above would leave the clocks no room. No clock passes LTIME_MAX. */
+#define LTIME_MAX      (UINT64_C(1) << LTIME_BITS_MAX)
+#define LTIME_FREE_MAX (UINT64_C(1) << (LTIME_BITS_MAX - 1))
+#define LTIME_JUMP_MAX (UINT64_C(1) << 20)
 
 enum serf_timer_kind {
     TIMER_REAP = TIMER_SERF,

@@ -56,8 +56,8 @@ bool push_pull_send(struct swim *swim, struct sync *sync, bool join)
     struct buffer message;
     buffer_init(&message, OUTBOX_BYTES_MAX);
     bool sent = write_state(swim, join, &message);
-    if (sent && sync->kind == SYNC_JOIN)
-        sync->request_hash = siphash(&swim->pool->key, buffer_span(&message));
+    if (sent && join)
+        sync->sent_hash = siphash(&swim->pool->key, buffer_span(&message));
     sent = sent && sync_send(swim, sync, buffer_span(&message));
     buffer_fini(&message);
     timer_set(&swim->timers, &sync->timer, swim->now + swim->config.tcp_timeout);
@@ -241,15 +241,16 @@ void push_pull_merge(struct swim *swim, struct sync *sync, bool join)
 
 /* --- being asked --- */
 
-/* Marks the join whose request has come back to us. */
-static void recognise_own_request(struct swim *swim, struct span message)
+/* Our own request has come back to us. Others may have got the same bytes, since all contacts of
+ * one join send the same: the one that was led back is the one that will read this answer. */
+static void recognise_own_request(struct swim *swim, uint64_t request_hash, uint64_t answer_hash)
 {
-    uint64_t hash = siphash(&swim->pool->key, message);
     uint32_t position = 0;
     struct sync *other;
     while ((other = number_map_next(&swim->streams, &position)))
-        if (other->kind == SYNC_JOIN && other->stage == SYNC_READING && other->request_hash == hash)
-            other->reached_self = true;
+        if (other->kind == SYNC_JOIN && other->stage == SYNC_READING &&
+            other->sent_hash == request_hash)
+            other->own_answer_hash = answer_hash;
 }
 
 void push_pull_answer(struct swim *swim, struct sync *sync)
@@ -269,8 +270,7 @@ void push_pull_answer(struct swim *swim, struct sync *sync)
     }
     sync->counts_push_pull = true;
     swim->push_pulls++;
-    if (nodes.header.join)
-        recognise_own_request(swim, message);
+    uint64_t request_hash = nodes.header.join ? siphash(&swim->pool->key, message) : 0;
     if (!push_pull_send(swim, sync, nodes.header.join)) {
         swim_log_limited(swim, LIMITED_STREAM, LOG_LEVEL_ERR,
                          "memberlist: Failed to push local state: out of memory %s",
@@ -278,6 +278,8 @@ void push_pull_answer(struct swim *swim, struct sync *sync)
         swim_close_stream(swim, sync->id);
         return;
     }
+    if (nodes.header.join)
+        recognise_own_request(swim, request_hash, sync->sent_hash);
     sync_close_connection(swim, sync);
     push_pull_merge(swim, sync, nodes.header.join);
 }

@@ -304,6 +304,8 @@ static void take_reply(struct swim *swim, struct sync *sync)
     } else if (sync->kind == SYNC_TCP_PING) {
         take_tcp_ack(swim, sync, span_from(message, 1));
     } else {
+        sync->reached_self = sync->own_answer_hash != 0 &&
+                             siphash(&swim->pool->key, message) == sync->own_answer_hash;
         sync_close_connection(swim, sync);
         push_pull_merge(swim, sync, sync->kind == SYNC_JOIN);
     }

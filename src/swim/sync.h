@@ -38,9 +38,10 @@ struct sync {
     enum sync_stage stage;
     struct endpoint remote;
     struct stream_reader reader;
-    size_t counted;        /* bytes of the reader that are part of swim->stream_bytes */
-    bool counts_push_pull; /* part of swim->push_pulls */
-    uint64_t request_hash; /* SYNC_JOIN: of the request sent */
+    size_t counted;           /* bytes of the reader that are part of swim->stream_bytes */
+    bool counts_push_pull;    /* part of swim->push_pulls */
+    uint64_t sent_hash;       /* of the state that was sent, if it joins */
+    uint64_t own_answer_hash; /* SYNC_JOIN: of the answer that we would read from ourselves, or 0 */
     bool reached_self;
     uint32_t new_members;
     uint32_t ping_sequence; /* SYNC_TCP_PING */

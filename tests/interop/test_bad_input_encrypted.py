@@ -60,13 +60,17 @@ def is_well(cluster, target, stranger):
     assert cluster.failures_logged() == []
 
 
+def one_bit_wrong(data):
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
 DATAGRAMS = {
     "plain text": p.alive("phantom", "127.9.9.9"),
     "another key": seal(p.alive("phantom", "127.9.9.9"), key=OTHER_KEY),
     "data of another message": seal(p.alive("phantom", "127.9.9.9"), additional=b"blue"),
     "the version alone": b"\x01",
     "one byte too short": seal(b"")[:28],
-    "one bit wrong": seal(p.ping("target"))[:-1] + b"\x00",
+    "one bit wrong": one_bit_wrong(seal(p.ping("target"))),
     "an unknown version": bytes([2]) + seal(p.ping("target"))[1:],
     "nothing inside": seal(b""),
     "padding of 0": seal(padded(p.alive("phantom", "127.9.9.9"), 0), 0),

@@ -312,6 +312,32 @@ static void lamport_times_that_would_stop_a_clock_are_refused(void **state)
     network_free(network);
 }
 
+static void the_highest_lamport_time_that_is_believed_leaves_room(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct join_intent join = {.ltime = (UINT64_C(1) << 61) - 1, .node = span_text("x")};
+    send_user(network, SERF_JOIN, &join_intent_structure, &join);
+    network_run(network, SECONDS(40));
+    host_leave(network, &network->hosts[1]);
+    network_run(network, SECONDS(8));
+    assert_int_equal(host_sees(&network->hosts[0], "b"), STATUS_LEFT);
+    network_free(network);
+}
+
+static void who_said_goodbye_has_left_although_the_intent_was_lost(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct alive_message alive = valid_alive("x");
+    struct suspect_message goodbye = {
+        .incarnation = 1, .node = span_text("x"), .from = span_text("x")};
+    send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    send(network, MESSAGE_DEAD, &suspect_structure, &goodbye);
+    assert_int_equal(host_sees(&network->hosts[0], "x"), STATUS_LEFT);
+    network_free(network);
+}
+
 static void ten_thousand_bad_datagrams_are_a_few_log_lines(void **state)
 {
     (void)state;
@@ -567,6 +593,8 @@ int main(void)
         cmocka_unit_test(two_spellings_of_one_ipv4_address_are_one_address),
         cmocka_unit_test(versions_that_contradict_themselves_are_refused),
         cmocka_unit_test(lamport_times_that_would_stop_a_clock_are_refused),
+        cmocka_unit_test(the_highest_lamport_time_that_is_believed_leaves_room),
+        cmocka_unit_test(who_said_goodbye_has_left_although_the_intent_was_lost),
         cmocka_unit_test(ten_thousand_bad_datagrams_are_a_few_log_lines),
         cmocka_unit_test(intents_about_strangers_are_bounded_and_forgotten),
         cmocka_unit_test(user_messages_are_queued_up_to_a_limit),

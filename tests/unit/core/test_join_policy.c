@@ -128,6 +128,40 @@ static void an_unresolvable_name_is_named_once(void **state)
     network_free(network);
 }
 
+static void identical_seed_lists_that_name_oneself_find_the_peers(void **state)
+{
+    (void)state;
+    struct network *network = network_new(19);
+    struct span seeds[] = {span_text("10.0.0.1"), span_text("10.0.0.2"), span_text("10.0.0.3")};
+    for (uint32_t i = 0; i < 3; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%u", i);
+        struct host *host = network_start(network, i, name, NULL);
+        serf_retry_join(host->serf, network->now, seeds, 3, SECONDS(30), 0, false);
+        host_drain(network, host);
+    }
+    network_run(network, SECONDS(300));
+    assert_true(network_agrees(network));
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(host_logged_times(&network->hosts[i], "led back to this very node") <= 2);
+        assert_int_equal(host_logged_times(&network->hosts[i], "agent: Join completed"), 1);
+    }
+    network_free(network);
+}
+
+static void a_lone_member_behind_a_service_address_fills_no_queue(void **state)
+{
+    (void)state;
+    struct network *network = network_new(20);
+    struct host *host = network_start(network, 0, "a", NULL);
+    host_retry_join(network, host, "10.3.0.48", 0);
+    network_run(network, SECONDS(3600));
+    struct serf_stats stats;
+    serf_stats(host->serf, &stats);
+    assert_true(stats.intent_queue == 0 && stats.member_time < 5);
+    network_free(network);
+}
+
 static void checks_send_no_join_intent(void **state)
 {
     (void)state;
@@ -224,6 +258,8 @@ int main(void)
         cmocka_unit_test(a_try_that_hangs_holds_nobody_up),
         cmocka_unit_test(names_are_resolved_again_at_every_try),
         cmocka_unit_test(an_unresolvable_name_is_named_once),
+        cmocka_unit_test(identical_seed_lists_that_name_oneself_find_the_peers),
+        cmocka_unit_test(a_lone_member_behind_a_service_address_fills_no_queue),
         cmocka_unit_test(checks_send_no_join_intent),
         cmocka_unit_test(a_member_that_lost_everybody_asks_its_join_addresses_again),
         cmocka_unit_test(exhausted_attempts_stop_the_member),
