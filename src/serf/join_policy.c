@@ -99,7 +99,7 @@ static void begin_checking(struct serf *serf)
 {
     struct join_policy *policy = &serf->policy;
     policy->phase = POLICY_CHECKING;
-    policy->checks = policy->quiet_checks = 0;
+    policy->checks = policy->quiet_checks = policy->waits = 0;
     wait_for(serf, half_jittered(serf, check_wait));
 }
 
@@ -126,7 +126,12 @@ void policy_timer(struct serf *serf)
         }
         break;
     case POLICY_CHECKING:
-        wait_for(serf, half_jittered(serf, check_wait));
+        if (policy->waits >= CHECKS_MIN) {
+            wait_for(serf, try_wait(serf));
+        } else {
+            policy->waits++;
+            wait_for(serf, half_jittered(serf, check_wait));
+        }
         if (policy->in_flight < TRIES_AT_ONCE_MAX)
             start_try(serf, true);
         break;
@@ -192,6 +197,9 @@ static void try_ended(struct serf *serf, const struct join *join)
 static void check_ended(struct serf *serf, const struct join *join)
 {
     struct join_policy *policy = &serf->policy;
+    if (join->reached == 0)
+        return; /* it looked at nothing: the addresses are asked on, ever less often */
+    policy->waits = 0;
     policy->checks++;
     if (join->peers > 0)
         policy->quiet_checks = join->new_members == 0 ? policy->quiet_checks + 1 : 0;
