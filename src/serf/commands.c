@@ -79,6 +79,8 @@ static bool spread(struct serf *serf, struct command *command, const struct leav
     buffer_reset(&serf->scratch);
     serf_message_write(&serf->scratch, SERF_LEAVE, &leave_intent_structure, intent);
     struct atom *message = queue_message(serf, &serf->intents, buffer_span(&serf->scratch), true);
+    if (command->kind == COMMAND_LEAVE)
+        swim_tell_all(&serf->swim, buffer_span(&serf->scratch));
     if (!message)
         return false;
     command->message = intern_retain(message);
@@ -86,10 +88,11 @@ static bool spread(struct serf *serf, struct command *command, const struct leav
     return true;
 }
 
-/* Somebody else is there to hear what we say, if only the member that we speak of. */
+/* Somebody else is there to hear what we say, if only the member that we speak of, or one that we
+ * are just joining: it has heard of us, and its answer will tell us of it. */
 static bool has_listeners(const struct serf *serf)
 {
-    return swim_other_live_count(&serf->swim) > 0;
+    return swim_other_live_count(&serf->swim) > 0 || serf->joins != NULL;
 }
 
 /* --- leave (Serf specification, 3.4) --- */
@@ -117,7 +120,7 @@ void command_left(struct serf *serf, bool timed_out)
     timer_set(&serf->swim.timers, &command->timer, serf->swim.now + delay);
 }
 
-void command_member_departed(struct serf *serf)
+void command_listener_gone(struct serf *serf)
 {
     if (!serf->leave || has_listeners(serf))
         return;
@@ -142,9 +145,10 @@ uint32_t serf_leave(struct serf *serf, uint64_t now)
     if (!command)
         return refuse(serf, "out of memory");
     id = command->id;
-    serf->leave = command;
     serf->state = SERF_LEAVING;
     policy_fini(serf);
+    joins_stop(serf);
+    serf->leave = command;
     struct leave_intent intent = {.ltime = serf->clock,
                                   .node = member_name(&serf->swim.table, serf->swim.self)};
     serf->clock++;
@@ -157,6 +161,22 @@ uint32_t serf_leave(struct serf *serf, uint64_t now)
 
 /* --- force-leave --- */
 
+/* The reference takes any name and says nothing. The intent is spread in any case: who is meant may
+ * be known to others. */
+static void warn_of_odd_target(struct serf *serf, struct span name)
+{
+    struct member_view member;
+    if (!serf_find_member(serf, name, &member))
+        serf_log(serf, LOG_LEVEL_WARN,
+                 "serf: force-leave of '%.*s', whom this member does not know: is the name right?",
+                 SPAN_PRINT(name));
+    else if (member.status == STATUS_ALIVE)
+        serf_log(serf, LOG_LEVEL_WARN,
+                 "serf: force-leave of '%.*s', who is alive and will refuse it: stop its agent, or "
+                 "let it leave by itself",
+                 SPAN_PRINT(name));
+}
+
 uint32_t serf_force_leave(struct serf *serf, uint64_t now, struct span name, bool prune)
 {
     serf->swim.now = now;
@@ -166,6 +186,7 @@ uint32_t serf_force_leave(struct serf *serf, uint64_t now, struct span name, boo
     if (!command)
         return refuse(serf, "out of memory");
     uint32_t id = command->id;
+    warn_of_odd_target(serf, name);
     struct leave_intent intent = {.ltime = serf->clock, .node = name, .prune = prune};
     serf->clock++;
     handle_leave_intent(serf, &intent);

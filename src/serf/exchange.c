@@ -139,6 +139,7 @@ static bool visit_ltimes(struct serf *serf, struct span encoded, struct departed
     return true;
 }
 
+/* With serf NULL the slot is only read. */
 static bool merge_event_slot(struct serf *serf, struct span encoded)
 {
     struct event_slot_message slot;
@@ -155,11 +156,13 @@ static bool merge_event_slot(struct serf *serf, struct span encoded)
             return false;
         struct user_event_message event = {
             .ltime = slot.ltime, .name = entry.name, .payload = entry.payload};
-        handle_user_event(serf, &event);
+        if (serf)
+            handle_user_event(serf, &event);
     }
     return true;
 }
 
+/* With serf NULL the events are only read. */
 static bool merge_events(struct serf *serf, struct span encoded)
 {
     struct msgpack_reader reader = msgpack_reader_of(encoded);
@@ -199,6 +202,29 @@ static bool merge_members(struct serf *serf, const struct serf_push_pull *state)
     return complete;
 }
 
+/* Reads all of it once before anything is changed: a state that is broken in the middle must not
+ * have been half believed. */
+static bool state_is_well_formed(const struct serf_push_pull *state)
+{
+    struct msgpack_reader reader = msgpack_reader_of(state->left_members);
+    struct span name;
+    uint64_t ltime;
+    uint32_t count = 0;
+    if (state->left_members.size > 0 && msgpack_read_array(&reader, &count) != MSGPACK_OK)
+        return false;
+    for (; count > 0; count--)
+        if (msgpack_read_bytes(&reader, &name) != MSGPACK_OK)
+            return false;
+    reader = msgpack_reader_of(state->status_ltimes);
+    if (state->status_ltimes.size > 0 && msgpack_read_map(&reader, &count) != MSGPACK_OK)
+        return false;
+    for (; count > 0; count--)
+        if (msgpack_read_bytes(&reader, &name) != MSGPACK_OK ||
+            msgpack_read_unsigned(&reader, UINT64_MAX, &ltime) != MSGPACK_OK)
+            return false;
+    return merge_events(NULL, state->events);
+}
+
 static void state_malformed(struct serf *serf)
 {
     serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_ERR,
@@ -215,7 +241,8 @@ void merge_remote_state(struct serf *serf, struct span bytes, bool join)
         return;
     }
     struct serf_push_pull state;
-    if (!message_read(span_from(bytes, 1), &serf_push_pull_structure, &state)) {
+    if (!message_read(span_from(bytes, 1), &serf_push_pull_structure, &state) ||
+        !state_is_well_formed(&state)) {
         state_malformed(serf);
         return;
     }

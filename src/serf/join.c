@@ -36,6 +36,8 @@ void joins_fini(struct serf *serf)
         serf->joins = join->next;
         free_join(join);
     }
+    number_map_fini(&serf->syncs);
+    number_map_fini(&serf->requests);
 }
 
 bool joins_ignore_old(const struct serf *serf)
@@ -134,20 +136,47 @@ static void fail_contact(struct serf *serf, struct contact *contact, struct span
              endpoint_text(&contact->endpoint, text), SPAN_PRINT(error));
 }
 
+static void start_contact(struct serf *serf, struct join *join, uint32_t number)
+{
+    struct contact *contact = &join->contacts[number];
+    uint32_t sync = swim_join(&serf->swim, &contact->endpoint, join->dial_timeout);
+    if (sync != 0 && !number_map_insert(&serf->syncs, sync, join)) {
+        swim_cancel_join(&serf->swim, sync);
+        sync = 0;
+    }
+    if (sync == 0) {
+        fail_contact(serf, contact, span_text("too many streams are open"));
+        return;
+    }
+    contact->state = CONTACT_RUNNING;
+    join->running[join->running_count].sync = sync;
+    join->running[join->running_count++].contact = number;
+}
+
+/* A check looks whether there is more than what we know, which a few members tell as well as all of
+ * them: where a name has a hundred addresses, asking all at every check would be a storm. */
+static void thin_contacts(struct serf *serf, struct join *join)
+{
+    for (uint32_t i = 0; i < CHECK_CONTACTS && i < join->contact_count; i++) {
+        uint32_t other = i + (uint32_t)random_below(&serf->swim.random, join->contact_count - i);
+        struct contact contact = join->contacts[i];
+        join->contacts[i] = join->contacts[other];
+        join->contacts[other] = contact;
+    }
+    if (join->contact_count > CHECK_CONTACTS)
+        join->contact_count = CHECK_CONTACTS;
+}
+
 static void start_contacts(struct serf *serf, struct join *join)
 {
-    for (uint32_t i = 0; i < join->contact_count && join->running < CONTACTS_AT_ONCE_MAX; i++) {
-        struct contact *contact = &join->contacts[i];
-        if (contact->state != CONTACT_WAITING)
-            continue;
-        contact->sync = swim_join(&serf->swim, &contact->endpoint, join->dial_timeout);
-        if (contact->sync == 0) {
-            fail_contact(serf, contact, span_text("too many streams are open"));
-            continue;
-        }
-        contact->state = CONTACT_RUNNING;
-        join->running++;
+    if (join->check && join->contacts_started == 0) {
+        if (join->unresolved > 0)
+            return;
+        thin_contacts(serf, join);
     }
+    while (join->contacts_started < join->contact_count &&
+           join->running_count < CONTACTS_AT_ONCE_MAX)
+        start_contact(serf, join, join->contacts_started++);
 }
 
 static void fail_entry(struct serf *serf, struct join_entry *entry, const char *reason)
@@ -167,11 +196,17 @@ static void ask_for_name(struct serf *serf, struct join *join, uint32_t entry,
         join->entries[entry].error = copy_text(span_text("out of memory"));
         return;
     }
-    if (++serf->last_request == 0)
-        serf->last_request = 1;
+    do
+        serf->last_request++;
+    while (serf->last_request == 0 || number_map_find(&serf->requests, serf->last_request));
     effect->resolve.request = serf->last_request;
     effect->resolve.port = address->port;
-    outbox_copy(&serf->swim.outbox, &effect->resolve.host, address->host);
+    if (!outbox_copy(&serf->swim.outbox, &effect->resolve.host, address->host) ||
+        !number_map_insert(&serf->requests, serf->last_request, &join->entries[entry])) {
+        outbox_drop_last(&serf->swim.outbox);
+        join->entries[entry].error = copy_text(span_text("out of memory"));
+        return;
+    }
     join->entries[entry].request = serf->last_request;
     join->unresolved++;
 }
@@ -182,6 +217,7 @@ static void start_entry(struct serf *serf, struct join *join, uint32_t entry, st
     struct endpoint endpoint;
     char host[256];
     const char *wrong = parse_address(text, serf->config.swim.bind_port, &address);
+    join->entries[entry].join = join;
     join->entries[entry].text = copy_text(text);
     if (wrong) {
         fail_entry(serf, &join->entries[entry], wrong);
@@ -197,6 +233,8 @@ static void start_entry(struct serf *serf, struct join *join, uint32_t entry, st
 struct join *join_start(struct serf *serf, const struct span *addresses, size_t count,
                         uint32_t command, bool replay, bool check, uint64_t dial_timeout)
 {
+    if (serf->join_count >= JOINS_MAX)
+        return NULL;
     struct join *join = calloc(1, sizeof *join);
     struct join_entry *entries = calloc(count + 1, sizeof *entries);
     if (!join || !entries) {
@@ -212,6 +250,7 @@ struct join *join_start(struct serf *serf, const struct span *addresses, size_t 
                           .entries = entries,
                           .entry_count = (uint32_t)count};
     serf->joins = join;
+    serf->join_count++;
     for (uint32_t entry = 0; entry < count; entry++)
         start_entry(serf, join, entry, addresses[entry]);
     start_contacts(serf, join);
@@ -220,55 +259,45 @@ struct join *join_start(struct serf *serf, const struct span *addresses, size_t 
 
 /* --- answers --- */
 
-static struct join *join_of_request(struct serf *serf, uint32_t request, uint32_t *entry)
-{
-    for (struct join *join = serf->joins; join; join = join->next)
-        for (uint32_t i = 0; i < join->entry_count; i++)
-            if (request != 0 && join->entries[i].request == request) {
-                *entry = i;
-                return join;
-            }
-    return NULL;
-}
-
 void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
                    size_t count, const char *error)
 {
-    uint32_t entry;
-    struct join *join = join_of_request(serf, request, &entry);
-    if (!join)
+    struct join_entry *entry = number_map_remove(&serf->requests, request);
+    if (!entry)
         return;
-    join->entries[entry].request = 0;
+    struct join *join = entry->join;
+    entry->request = 0;
     join->unresolved--;
     if (count == 0)
-        fail_entry(serf, &join->entries[entry], error ? error : "no address");
+        fail_entry(serf, entry, error ? error : "no address");
     for (size_t i = 0; i < count && i < RESOLVED_ADDRESSES_MAX; i++)
-        if (!add_contact(join, entry, &endpoints[i])) {
-            fail_entry(serf, &join->entries[entry], "out of memory");
+        if (!add_contact(join, (uint32_t)(entry - join->entries), &endpoints[i])) {
+            fail_entry(serf, entry, "out of memory");
             break;
         }
     start_contacts(serf, join);
     join_end_if_done(serf, join);
 }
 
-static struct contact *contact_of_sync(struct serf *serf, uint32_t sync, struct join **owner)
+/* The contact that is asked on this stream; it no longer counts as running. */
+static struct contact *end_contact(struct serf *serf, struct join *join, uint32_t sync)
 {
-    for (struct join *join = serf->joins; join; join = join->next)
-        for (uint32_t i = 0; i < join->contact_count; i++)
-            if (join->contacts[i].state == CONTACT_RUNNING && join->contacts[i].sync == sync) {
-                *owner = join;
-                return &join->contacts[i];
-            }
+    number_map_remove(&serf->syncs, sync);
+    for (uint32_t i = 0; i < join->running_count; i++)
+        if (join->running[i].sync == sync) {
+            struct contact *contact = &join->contacts[join->running[i].contact];
+            join->running[i] = join->running[--join->running_count];
+            return contact;
+        }
     return NULL;
 }
 
 void join_synced(struct serf *serf, const struct effect *effect)
 {
-    struct join *join;
-    struct contact *contact = contact_of_sync(serf, effect->sync.sync, &join);
+    struct join *join = number_map_find(&serf->syncs, effect->sync.sync);
+    struct contact *contact = join ? end_contact(serf, join, effect->sync.sync) : NULL;
     if (!contact)
         return; /* a reconnect: nobody waits for it */
-    join->running--;
     if (effect->sync.ok) {
         contact->state = CONTACT_DONE;
         join->reached++;
@@ -282,6 +311,37 @@ void join_synced(struct serf *serf, const struct effect *effect)
 }
 
 /* --- the end --- */
+
+static void stop_join(struct serf *serf, struct join *join)
+{
+    struct span error = span_text("this member is leaving");
+    for (uint32_t i = 0; i < join->entry_count && join->unresolved > 0; i++) {
+        struct join_entry *entry = &join->entries[i];
+        if (entry->request == 0)
+            continue;
+        number_map_remove(&serf->requests, entry->request);
+        entry->request = 0;
+        entry->error = copy_text(error);
+        join->unresolved--;
+    }
+    for (uint32_t i = join->running_count; i-- > 0;) {
+        uint32_t sync = join->running[i].sync;
+        if (swim_cancel_join(&serf->swim, sync))
+            fail_contact(serf, end_contact(serf, join, sync), error);
+    }
+    for (uint32_t i = join->contacts_started; i < join->contact_count; i++)
+        fail_contact(serf, &join->contacts[i], error);
+    join->contacts_started = join->contact_count;
+}
+
+void joins_stop(struct serf *serf)
+{
+    for (struct join *join = serf->joins, *next; join; join = next) {
+        next = join->next;
+        stop_join(serf, join);
+        join_end_if_done(serf, join);
+    }
+}
 
 static uint32_t error_count(const struct join *join)
 {
@@ -330,11 +390,12 @@ static void unlink_join(struct serf *serf, struct join *join)
     while (*link != join)
         link = &(*link)->next;
     *link = join->next;
+    serf->join_count--;
 }
 
 void join_end_if_done(struct serf *serf, struct join *join)
 {
-    if (join->unresolved > 0 || join->running > 0)
+    if (join->unresolved > 0 || join->running_count > 0)
         return;
     unlink_join(serf, join);
     /* Not when we are leaving, which a newer intent would undo; nor when a try of the policy met
@@ -354,6 +415,7 @@ void join_end_if_done(struct serf *serf, struct join *join)
         buffer_fini(&text);
     }
     free_join(join);
+    command_listener_gone(serf);
 }
 
 uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
@@ -368,6 +430,8 @@ uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses
         command_done(serf, command, false, 0, "Serf can't Join after Leave or Shutdown");
     else if (count > JOIN_ADDRESSES_MAX)
         command_done(serf, command, false, 0, "more than 1024 addresses in one join");
+    else if (serf->join_count >= JOINS_MAX)
+        command_done(serf, command, false, 0, "1024 joins are in progress: no more at once");
     else if (!(join = join_start(serf, addresses, count, command, replay, false,
                                  serf->config.swim.tcp_timeout)))
         command_done(serf, command, false, 0, "out of memory");

@@ -1,5 +1,7 @@
 #include "serf_internal.h"
 
+#include "duration.h"
+
 #include <stdlib.h>
 
 static const uint64_t first_wait = 400 * NANOSECONDS_PER_MS;
@@ -147,24 +149,41 @@ void policy_timer(struct serf *serf)
     }
 }
 
-static uint64_t until_next_try(const struct serf *serf)
+/* "1.25s": the time until the next try. */
+static const char *wait_text(const struct serf *serf, char *text)
 {
-    return timer_armed(&serf->policy.timer) ? serf->policy.timer.deadline - serf->swim.now : 0;
+    uint64_t wait =
+        timer_armed(&serf->policy.timer) ? serf->policy.timer.deadline - serf->swim.now : 0;
+    return duration_text((int64_t)(wait - wait % NANOSECONDS_PER_MS), text);
+}
+
+/* As many attempts as max_attempts have failed, and the time that they take at the retry interval
+ * has passed: tries are closer together than that while the member is young, which must not shorten
+ * the patience that was asked for. */
+static bool attempts_exhausted(const struct serf *serf)
+{
+    const struct join_policy *policy = &serf->policy;
+    uint64_t passed = serf->swim.now - policy->started;
+    return policy->max_attempts > 0 && !policy->satisfied && is_alone(serf) &&
+           policy->failures > policy->max_attempts &&
+           passed / policy->interval >= policy->max_attempts;
 }
 
 static void log_failure(struct serf *serf, const struct join *join)
 {
     struct buffer text;
+    char wait[DURATION_TEXT_SIZE];
     buffer_init(&text, 65536);
     join_error_text(join, true, &text);
     serf_log(serf, LOG_LEVEL_WARN, "agent: error joining: %s", buffer_text(&text));
-    serf_log(serf, LOG_LEVEL_WARN, "agent: Join failed: %s, retrying in %llums", buffer_text(&text),
-             (unsigned long long)(until_next_try(serf) / NANOSECONDS_PER_MS));
+    serf_log(serf, LOG_LEVEL_WARN, "agent: Join failed: %s, retrying in %s", buffer_text(&text),
+             wait_text(serf, wait));
     buffer_fini(&text);
 }
 
 static void try_ended(struct serf *serf, const struct join *join)
 {
+    char wait[DURATION_TEXT_SIZE];
     struct join_policy *policy = &serf->policy;
     if (join->reached > 0) {
         policy->satisfied = true;
@@ -177,12 +196,11 @@ static void try_ended(struct serf *serf, const struct join *join)
     } else if (join->reached > 0) {
         serf_log(serf, LOG_LEVEL_INFO,
                  "agent: the join addresses led back to this very node, which is no peer: "
-                 "asking again in %llums",
-                 (unsigned long long)(until_next_try(serf) / NANOSECONDS_PER_MS));
+                 "asking again in %s",
+                 wait_text(serf, wait));
     } else {
         policy->failures++;
-        if (!policy->satisfied && policy->max_attempts > 0 && is_alone(serf) &&
-            policy->failures > policy->max_attempts) {
+        if (attempts_exhausted(serf)) {
             serf_log(serf, LOG_LEVEL_ERR, "agent: maximum retry join attempts made, exiting");
             policy_fini(serf);
             struct effect *effect = outbox_add(&serf->swim.outbox, EFFECT_STOP);
@@ -217,9 +235,10 @@ void policy_try_ended(struct serf *serf, const struct join *join)
     struct join_policy *policy = &serf->policy;
     if (policy->in_flight > 0)
         policy->in_flight--;
-    if (policy->phase == POLICY_TRYING)
+    /* One that hung may end in a later phase than its own, and has nothing to say to that. */
+    if (policy->phase == POLICY_TRYING && !join->check)
         try_ended(serf, join);
-    else if (policy->phase == POLICY_CHECKING)
+    else if (policy->phase == POLICY_CHECKING && join->check)
         check_ended(serf, join);
 }
 

@@ -9,7 +9,8 @@
  *             again at every try. Reaching oneself is no peer.
  *   checking  Then the addresses are asked again, at least CHECKS_MIN times in five seconds and
  *             until several exchanges in a row have taught no new member: {1,2} and {3,4,5} would
- *             otherwise both be content. A check sends no join intent.
+ *             otherwise both be content. Of many addresses a check asks a few, drawn at random. It
+ *             sends no join intent.
  *   watching  From then on the addresses are asked only while the member is alone, at the retry
  *             interval, for ever: a member that lost everybody finds whoever is there now.
  */
@@ -24,8 +25,9 @@
 enum {
     TRIES_AT_ONCE_MAX = 8, /* overlapping tries; more wait for one to end */
     CHECKS_MIN = 6,
-    CHECKS_MAX = 24,  /* when every check keeps failing or leads back to oneself */
-    QUIET_CHECKS = 3, /* real exchanges in a row that taught nothing */
+    CHECKS_MAX = 24,    /* when every check keeps failing or leads back to oneself */
+    CHECK_CONTACTS = 3, /* addresses that one check asks, out of all that were found */
+    QUIET_CHECKS = 3,   /* real exchanges in a row that taught nothing */
 };
 
 enum join_policy_phase {

@@ -124,6 +124,10 @@ void serf_prune(struct serf *serf, uint32_t member)
     }
     if (number_map_find(&serf->prunes, member))
         return;
+    if (serf->prunes.count >= PRUNES_MAX)
+        serf_log_limited(serf, LIMITED_LIMIT, LOG_LEVEL_WARN,
+                         "serf: Not pruning '%.*s': %u members wait to be pruned, the limit",
+                         SPAN_PRINT(member_name(&serf->swim.table, member)), serf->prunes.count);
     struct prune *prune = serf->prunes.count < PRUNES_MAX ? calloc(1, sizeof *prune) : NULL;
     if (!prune || !timer_heap_reserve(&serf->swim.timers, 1) ||
         !number_map_insert(&serf->prunes, member, prune)) {

@@ -36,6 +36,13 @@ void queues_fini(struct serf *serf)
     broadcast_queue_fini(&serf->events, queue_dropped);
 }
 
+static const char *queue_name(const struct serf *serf, const struct broadcast_queue *queue)
+{
+    if (queue == &serf->intents)
+        return "Intent";
+    return queue == &serf->queries ? "Query" : "Event";
+}
+
 struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, struct span message,
                            bool notify)
 {
@@ -44,8 +51,12 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
         message.size > BROADCAST_SIZE_MAX)
         return NULL;
     /* Before it is added, or it could be what is dropped. */
-    if (queue->count >= serf->config.max_queue_depth + PRUNE_SLACK)
+    if (queue->count >= serf->config.max_queue_depth + PRUNE_SLACK) {
+        serf_log_limited(serf, LIMITED_QUEUE, LOG_LEVEL_WARN,
+                         "serf: %s queue depth (%u) exceeds limit (%u), dropping messages!",
+                         queue_name(serf, queue), queue->count, serf->config.max_queue_depth);
         broadcast_queue_prune(queue, serf->config.max_queue_depth);
+    }
     struct broadcast item = {.message = intern(serf->swim.pool, message),
                              .size = message.size & 0x7ff,
                              .kind = KIND_MESSAGE,
@@ -85,8 +96,9 @@ void queues_draw(void *context, size_t limit, struct compound *compound)
                                       add_message, &filling);
 }
 
-static void check_queue(struct serf *serf, const char *name, struct broadcast_queue *queue)
+static void check_queue(struct serf *serf, struct broadcast_queue *queue)
 {
+    const char *name = queue_name(serf, queue);
     if (queue->count >= serf->config.queue_depth_warning)
         serf_log(serf, LOG_LEVEL_WARN, "serf: %s queue depth: %u", name, queue->count);
     if (queue->count > serf->config.max_queue_depth) {
@@ -99,7 +111,7 @@ static void check_queue(struct serf *serf, const char *name, struct broadcast_qu
 
 void queues_check(struct serf *serf)
 {
-    check_queue(serf, "Intent", &serf->intents);
-    check_queue(serf, "Query", &serf->queries);
-    check_queue(serf, "Event", &serf->events);
+    check_queue(serf, &serf->intents);
+    check_queue(serf, &serf->queries);
+    check_queue(serf, &serf->events);
 }

@@ -61,6 +61,16 @@ static bool name_is_valid(const struct serf_config *config, struct buffer *error
                       name.size, (unsigned)MEMBER_NAME_SIZE_MAX);
         return false;
     }
+    /* A slash would be read as the end of the name in "name/address", and a control character
+     * would break the lines of logs and snapshots. */
+    for (size_t i = 0; i < name.size; i++)
+        if (name.data[i] == '/' || name.data[i] < 0x20 || name.data[i] == 0x7f) {
+            buffer_printf(error,
+                          "Node name contains invalid characters: byte %zu is 0x%02x; a name has "
+                          "neither '/' nor control characters",
+                          i + 1, name.data[i]);
+            return false;
+        }
     if (!config->validate_node_names)
         return true;
     if (name.size > NODE_NAME_SIZE_MAX) {
@@ -199,7 +209,7 @@ static void handle_report(struct serf *serf, struct effect *effect)
         break;
     case EFFECT_SWIM_LEAVE:
         serf_member_departed(serf, effect->swim_member.member);
-        command_member_departed(serf);
+        command_listener_gone(serf);
         break;
     case EFFECT_SWIM_UPDATE:
         serf_member_updated(serf, effect->swim_member.member);

@@ -10,6 +10,7 @@
 enum {
     RECENT_INTENTS_MAX = 65536, /* names that intents have come for before the member did */
     COMMANDS_MAX = 4096,        /* commands of this member's own users in progress */
+    JOINS_MAX = 1024,           /* joins in progress */
     CONTACTS_AT_ONCE_MAX = 16,  /* of one join */
     PRUNES_MAX = 1024,          /* members that wait to be forgotten */
     RING_IDS_MAX = 1024,        /* user events, or queries, with one and the same Lamport time */
@@ -68,11 +69,11 @@ struct contact { /* one address to be asked */
     struct endpoint endpoint;
     uint32_t entry; /* of the join's list */
     enum contact_state state;
-    uint32_t sync;
     char *error; /* owned */
 };
 
-struct join_entry {   /* one item of a join's list */
+struct join_entry { /* one item of a join's list */
+    struct join *join;
     char *text;       /* owned: as it was given */
     uint32_t request; /* of the resolution under way, or 0 */
     char *error;      /* owned: why it could not be resolved */
@@ -86,9 +87,12 @@ struct join {
     uint64_t dial_timeout;
     struct join_entry *entries;
     uint32_t entry_count;
-    struct contact *contacts;
-    uint32_t contact_count, contact_capacity;
-    uint32_t unresolved, running;
+    struct contact *contacts; /* asked in this order */
+    uint32_t contact_count, contact_capacity, contacts_started;
+    struct {
+        uint32_t sync, contact;
+    } running[CONTACTS_AT_ONCE_MAX];
+    uint32_t unresolved, running_count;
     uint32_t reached; /* contacts that answered, oneself included */
     uint32_t peers;   /* of those, others than oneself */
     uint32_t new_members;
@@ -148,6 +152,9 @@ struct serf {
     struct command *leave; /* the leave under way, or NULL */
     struct command *tag_change;
     struct join *joins;
+    uint32_t join_count;
+    struct number_map syncs;    /* stream -> the join that asks a contact on it */
+    struct number_map requests; /* resolution -> struct join_entry */
     uint32_t last_request;
     struct number_map prunes; /* by member */
     struct join_policy policy;
@@ -225,8 +232,8 @@ void command_end(struct serf *serf, struct command *command, bool ok, const char
 void command_timer(struct serf *serf, struct timer *timer);
 void command_broadcast_finished(struct serf *serf, const struct atom *message);
 void command_left(struct serf *serf, bool timed_out);
-/* Another member is gone: a leave need not wait until it has been heard by nobody. */
-void command_member_departed(struct serf *serf);
+/* Another member is gone, or a join ended: a leave need not wait until it is heard by nobody. */
+void command_listener_gone(struct serf *serf);
 void command_updated(struct serf *serf, bool timed_out);
 void commands_fini(struct serf *serf);
 
@@ -239,6 +246,8 @@ void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *e
                    size_t count, const char *error);
 void join_synced(struct serf *serf, const struct effect *effect);
 bool joins_ignore_old(const struct serf *serf);
+/* This member leaves: joins that have told nobody of it yet end here. */
+void joins_stop(struct serf *serf);
 /* The reference's words for what went wrong, or one line with "; " between the reasons. */
 void join_error_text(const struct join *join, bool one_line, struct buffer *out);
 void joins_fini(struct serf *serf);

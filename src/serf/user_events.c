@@ -64,6 +64,12 @@ static bool record_event(struct serf *serf, const struct user_event_message *eve
         known = slot->events[i] == atom;
     bool room =
         slot->count < RING_IDS_MAX && serf->event_ring_bytes + atom->size <= EVENT_RING_BYTES_MAX;
+    if (!known && !room)
+        serf_log_limited(serf, LIMITED_LIMIT, LOG_LEVEL_WARN,
+                         "serf: Dropping user event '%.*s': %u events of one Lamport time and %zu "
+                         "bytes of recent events are remembered, the limits are %u and %u",
+                         SPAN_PRINT(event->name), slot->count, serf->event_ring_bytes,
+                         (unsigned)RING_IDS_MAX, (unsigned)EVENT_RING_BYTES_MAX);
     struct atom **events =
         known || !room ? NULL : realloc(slot->events, (slot->count + 1) * sizeof *events);
     if (!events) {
@@ -141,8 +147,13 @@ static bool record_query(struct serf *serf, const struct query_message *query)
     for (uint32_t i = 0; i < slot->count; i++)
         if (slot->ids[i] == query->id)
             return false;
-    if (slot->count >= RING_IDS_MAX)
+    if (slot->count >= RING_IDS_MAX) {
+        serf_log_limited(serf, LIMITED_LIMIT, LOG_LEVEL_WARN,
+                         "serf: Dropping query '%.*s': %u queries of one Lamport time are "
+                         "remembered, the limit",
+                         SPAN_PRINT(query->name), slot->count);
         return false;
+    }
     uint32_t *ids = realloc(slot->ids, (slot->count + 1) * sizeof *ids);
     if (!ids)
         return false;
@@ -254,6 +265,16 @@ static void take_relay(struct serf *serf, struct span message)
     swim_send_user_message(&serf->swim, &to, inner);
 }
 
+static void note_response(struct serf *serf, struct span message)
+{
+    struct query_response_message response;
+    if (!message_read(span_from(message, 1), &query_response_structure, &response))
+        decode_failed(serf, "query response message");
+    else
+        serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageQueryResponseType: %.*s",
+                 SPAN_PRINT(response.from));
+}
+
 void handle_user_message(struct serf *serf, struct span message)
 {
     if (message.size == 0)
@@ -272,6 +293,7 @@ void handle_user_message(struct serf *serf, struct span message)
         take_query(serf, message);
         break;
     case SERF_QUERY_RESPONSE: /* we ask no queries: a late answer to somebody before us */
+        note_response(serf, message);
         break;
     case SERF_RELAY:
         take_relay(serf, message);

@@ -100,6 +100,7 @@ static void fail_probe(struct swim *swim)
              SPAN_PRINT(name));
     struct suspect_message suspect = {
         .incarnation = probe->incarnation, .node = name, .from = swim_own_name(swim)};
+    swim_tcp_ping_timed_out(swim, probe->stream);
     end_probe(swim);
     swim_apply_suspect(swim, &suspect);
 }
@@ -300,6 +301,16 @@ static bool add_relay(struct swim *swim, struct relay *relay)
            number_map_insert(&swim->relays, relay->sequence, relay);
 }
 
+/* Whether a live member has this name and this address. Gossip rides along to members only. */
+static bool is_known_at(const struct swim *swim, struct span name, const struct endpoint *endpoint)
+{
+    uint32_t member = name.size ? member_table_find(&swim->table, name) : MEMBER_NONE;
+    if (member == MEMBER_NONE || !member_at(&swim->table, member)->in_swim)
+        return false;
+    struct endpoint known = member_endpoint(&swim->table, member);
+    return endpoint_equal(&known, endpoint);
+}
+
 void swim_handle_indirect_ping(struct swim *swim, const struct endpoint *from, struct span body)
 {
     struct indirect_ping_message request;
@@ -328,7 +339,8 @@ void swim_handle_indirect_ping(struct swim *swim, const struct endpoint *from, s
     }
     timer_set(&swim->timers, &relay->timer, swim->now + swim->config.probe_timeout);
     if (swim_begin_datagram(swim, MESSAGE_PING, &ping_structure, &ping)) {
-        swim_piggyback(swim);
+        if (is_known_at(swim, request.node, &target))
+            swim_piggyback(swim);
         swim_send(swim, &target, false);
     }
 }

@@ -302,9 +302,8 @@ static uint64_t scaled_interval(const struct swim *swim)
     return swim->config.push_pull_interval * factor;
 }
 
-void swim_push_pull_tick(struct swim *swim)
+static void sync_with_one(struct swim *swim)
 {
-    timer_set(&swim->timers, &swim->push_pull_tick, swim->now + scaled_interval(swim));
     uint32_t member;
     if (swim->leaving ||
         member_table_pick(&swim->table, &swim->random, 1, &member, may_sync, swim) == 0)
@@ -312,4 +311,49 @@ void swim_push_pull_tick(struct swim *swim)
     struct endpoint to = member_endpoint(&swim->table, member);
     sync_call(swim, SYNC_PERIODIC, &to, member_at(&swim->table, member)->identity,
               swim->now + swim->config.tcp_timeout);
+}
+
+void swim_push_pull_tick(struct swim *swim)
+{
+    timer_set(&swim->timers, &swim->push_pull_tick, swim->now + scaled_interval(swim));
+    sync_with_one(swim);
+}
+
+/* --- catching up ---
+ *
+ * Gossip tells everybody with high probability only. A member that it missed would learn the news
+ * from its next push/pull, up to a minute later. So whoever has seen the view grow makes an extra
+ * push/pull or two when it has been quiet for a second: both sides then know what either knew, and
+ * whoever learns something new does the same. */
+
+static const uint64_t quiet_time = 1 * NANOSECONDS_PER_S;
+
+/* At `quiet_time` after `from`, or up to as much again later. */
+static void set_catch_up(struct swim *swim, uint64_t from)
+{
+    timer_set(&swim->timers, &swim->catch_up,
+              from + quiet_time + random_below(&swim->random, quiet_time));
+}
+
+void swim_view_grew(struct swim *swim)
+{
+    swim->joins++;
+    swim->grown = swim->now;
+    swim->catch_ups_due = CATCH_UPS;
+    if (!timer_armed(&swim->catch_up) && swim->config.push_pull_interval > 0)
+        set_catch_up(swim, swim->now);
+}
+
+void swim_catch_up(struct swim *swim)
+{
+    if (swim->now - swim->grown < quiet_time) {
+        set_catch_up(swim, swim->grown);
+        return;
+    }
+    swim->catch_ups_due--;
+    if (swim->catch_ups_due > 0)
+        set_catch_up(swim, swim->now);
+    /* Where many know the same it takes only some of them to pass it on. */
+    if (random_below(&swim->random, swim->table.swim_count) < CATCH_UPS_OF_ALL)
+        sync_with_one(swim);
 }

@@ -332,7 +332,7 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
         enter_state(swim, member, NODE_ALIVE);
     swim_queue_broadcast(swim, member, BROADCAST_ALIVE, SPAN_EMPTY, false);
     if (before == NODE_DEAD || before == NODE_LEFT) {
-        swim->joins++;
+        swim_view_grew(swim);
         emit(swim, EFFECT_SWIM_JOIN, member);
     } else if (meta_changed) {
         emit(swim, EFFECT_SWIM_UPDATE, member);

@@ -113,6 +113,7 @@ bool swim_init(struct swim *swim, const struct swim_config *config, const struct
     swim->probe.timer.kind = TIMER_PROBE;
     swim->leave_timer.kind = TIMER_LEAVE;
     swim->update_timer.kind = TIMER_UPDATE;
+    swim->catch_up.kind = TIMER_CATCH_UP;
     if (!outbox_init(&swim->outbox, pool) || !timer_heap_reserve(&swim->timers, 16) ||
         !swim_start_self(swim, config->name, config->meta)) {
         swim_fini(swim);
@@ -267,6 +268,50 @@ void swim_packet_failed(struct swim *swim, const struct endpoint *to)
 
 /* --- leaving and updating --- */
 
+/* The next live member after `*slot` but ourselves, for at most one round; MEMBER_NONE at its end.
+ */
+static uint32_t next_listener(const struct swim *swim, uint32_t *slot, uint32_t *looked)
+{
+    while (*looked < swim->table.slot_count) {
+        uint32_t member = *slot;
+        const struct member_record *record = member_at(&swim->table, member);
+        *slot = member + 1 < swim->table.slot_count ? member + 1 : 0;
+        (*looked)++;
+        if (record->identity && record->in_swim && member != swim->self &&
+            (record->state == NODE_ALIVE || record->state == NODE_SUSPECT))
+            return member;
+    }
+    return MEMBER_NONE;
+}
+
+/* Sends one message (its type byte first) to every live member by itself. What must have been heard
+ * when we are gone is not left to the luck of gossip, which misses a member now and then. */
+static void tell_all(struct swim *swim, struct span message)
+{
+    uint32_t slot = (uint32_t)random_below(&swim->random, swim->table.slot_count);
+    uint32_t looked = 0, member;
+    for (int told = 0; told < TOLD_DIRECTLY_MAX; told++) {
+        if ((member = next_listener(swim, &slot, &looked)) == MEMBER_NONE)
+            return;
+        compound_reset(&swim->compound);
+        size_t begin = compound_begin(&swim->compound);
+        buffer_append_span(&swim->compound.parts, message);
+        if (!compound_end(&swim->compound, begin))
+            return;
+        struct endpoint to = member_endpoint(&swim->table, member);
+        swim_send(swim, &to, swim_wants_checksum(swim, member));
+    }
+}
+
+void swim_tell_all(struct swim *swim, struct span message)
+{
+    buffer_reset(&swim->scratch);
+    buffer_append_u8(&swim->scratch, MESSAGE_USER);
+    buffer_append_span(&swim->scratch, message);
+    if (!swim->scratch.failed && swim->scratch.size <= swim_gossip_limit(swim))
+        tell_all(swim, buffer_span(&swim->scratch));
+}
+
 static void leave_done(struct swim *swim, bool timed_out)
 {
     timer_cancel(&swim->timers, &swim->leave_timer);
@@ -285,6 +330,10 @@ void swim_leave(struct swim *swim, uint64_t timeout)
                                    .node = name,
                                    .from = name};
     swim_apply_dead(swim, &dead);
+    buffer_reset(&swim->scratch);
+    message_write(&swim->scratch, MESSAGE_DEAD, &suspect_structure, &dead);
+    if (!swim->scratch.failed)
+        tell_all(swim, buffer_span(&swim->scratch));
     if (listeners == 0 && timer_armed(&swim->leave_timer))
         leave_done(swim, false);
 }
@@ -301,7 +350,9 @@ bool swim_update_meta(struct swim *swim, struct span meta, uint64_t timeout)
     struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_UPDATE);
     if (effect)
         effect->swim_member.member = swim->self;
-    /* Queued before the wait begins: what it replaces ends an earlier wait, not this one. */
+    /* What the new broadcast replaces ends no wait: an earlier change has been overtaken, and this
+     * one is only beginning. */
+    timer_cancel(&swim->timers, &swim->update_timer);
     bool queued = swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, true);
     timer_set(&swim->timers, &swim->update_timer, swim->now + timeout);
     if (swim_other_live_count(swim) == 0 || !queued) {
@@ -340,6 +391,9 @@ void swim_fire(struct swim *swim, struct timer *timer)
         break;
     case TIMER_PUSH_PULL:
         swim_push_pull_tick(swim);
+        break;
+    case TIMER_CATCH_UP:
+        swim_catch_up(swim);
         break;
     case TIMER_SUSPICION:
         swim_suspicion_expired(swim, (struct suspicion *)(void *)timer);

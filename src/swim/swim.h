@@ -28,6 +28,9 @@ enum {
     INDIRECT_CHECKS_MAX = 16,
     USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
     MERGE_SLICE = 1024,        /* members merged before the loop gets its turn */
+    TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */
+    CATCH_UPS = 2,             /* extra push/pulls after the view grew */
+    CATCH_UPS_OF_ALL = 128,    /* of a larger cluster, only about so many members make them */
 };
 
 /* Kinds of timers; the Serf layer's start at TIMER_SERF. */
@@ -41,6 +44,7 @@ enum timer_kind {
     TIMER_STREAM,
     TIMER_LEAVE,
     TIMER_UPDATE,
+    TIMER_CATCH_UP,
     TIMER_SERF = 32,
 };
 
@@ -62,6 +66,7 @@ enum limited_log {
     LIMITED_CONFLICT,
     LIMITED_STREAM,
     LIMITED_LIMIT,
+    LIMITED_QUEUE,
     LIMITED_USER_MESSAGE,
     LIMITED_KINDS,
 };
@@ -101,10 +106,12 @@ struct swim {
     uint32_t sequence;
     uint32_t health; /* Lifeguard's local health score, 0 is healthy */
     uint64_t joins;  /* members that turned alive, ever */
+    uint64_t grown;  /* when the last of them did */
+    uint32_t catch_ups_due;
 
     struct probe probe;
     struct probe_order order;
-    struct timer probe_tick, gossip_tick, push_pull_tick;
+    struct timer probe_tick, gossip_tick, push_pull_tick, catch_up;
     bool probe_pending;           /* a tick passed while a probe was running */
     struct number_map suspicions; /* by member */
     struct number_map relays;     /* by sequence number */
@@ -146,7 +153,12 @@ void swim_fire(struct swim *swim, struct timer *timer);
  * no stream is free. `dial_timeout` limits the connect, tcp_timeout each later step. */
 uint32_t swim_join(struct swim *swim, const struct endpoint *to, uint64_t dial_timeout);
 
-/* Tells the others that we leave; EFFECT_SWIM_LEFT when they have been told. */
+/* Ends a push/pull that joins and is still waiting for its connection: nothing has been said yet.
+ * False when it has come further, and goes on. */
+bool swim_cancel_join(struct swim *swim, uint32_t stream);
+
+/* Tells the others that we leave, each of them directly (at most TOLD_DIRECTLY_MAX) and by gossip;
+ * EFFECT_SWIM_LEFT when they have been told. */
 void swim_leave(struct swim *swim, uint64_t timeout);
 
 /* Advertises new metadata; EFFECT_SWIM_UPDATED when the others have been told. False when memory is
@@ -155,6 +167,8 @@ bool swim_update_meta(struct swim *swim, struct span meta, uint64_t timeout);
 
 /* Sends user messages that fit a datagram directly to one member. */
 void swim_send_user_message(struct swim *swim, const struct endpoint *to, struct span message);
+/* The same to every other live member, at most TOLD_DIRECTLY_MAX of them. */
+void swim_tell_all(struct swim *swim, struct span message);
 
 /* Other members that are alive or suspect. */
 uint32_t swim_other_live_count(const struct swim *swim);

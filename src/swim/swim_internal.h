@@ -57,11 +57,17 @@ void swim_change_health(struct swim *swim, int delta);
 
 /* sync.c */
 void swim_push_pull_tick(struct swim *swim);
+/* A member came to life: the view grew. */
+void swim_view_grew(struct swim *swim);
+void swim_catch_up(struct swim *swim);
 void swim_stream_timer(struct swim *swim, struct timer *timer);
 void swim_free_streams(struct swim *swim);
 /* Opens a stream that pings `member` by TCP; 0 when none is free. */
 uint32_t swim_open_tcp_ping(struct swim *swim, uint32_t member, uint32_t sequence,
                             uint64_t deadline);
+/* The TCP ping on this stream (0: none) has got no answer in time: says so, if it got as far as
+ * being sent. */
+void swim_tcp_ping_timed_out(struct swim *swim, uint32_t stream);
 void swim_close_stream(struct swim *swim, uint32_t stream);
 
 /* versions.c */

@@ -2,6 +2,8 @@
  * sections 3 and 9.1). What a push/pull does is in push_pull.c. */
 #include "sync.h"
 
+#include "duration.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -470,6 +472,27 @@ uint32_t swim_join(struct swim *swim, const struct endpoint *to, uint64_t dial_t
 {
     struct sync *sync = sync_call(swim, SYNC_JOIN, to, NULL, swim->now + dial_timeout);
     return sync ? sync->id : 0;
+}
+
+bool swim_cancel_join(struct swim *swim, uint32_t stream)
+{
+    struct sync *sync = find_sync(swim, stream, SYNC_CONNECTING);
+    if (!sync)
+        return false;
+    swim_close_stream(swim, stream);
+    return true;
+}
+
+void swim_tcp_ping_timed_out(struct swim *swim, uint32_t stream)
+{
+    const struct sync *sync = find_sync(swim, stream, SYNC_READING);
+    if (!sync)
+        return;
+    char text[ENDPOINT_TEXT_SIZE], interval[DURATION_TEXT_SIZE];
+    uint64_t scaled = swim->config.probe_interval * (swim->health + 1);
+    swim_log(swim, LOG_LEVEL_ERR,
+             "memberlist: Failed fallback TCP ping: timeout %s: read tcp %s: i/o timeout",
+             duration_text((int64_t)scaled, interval), endpoint_text(&sync->remote, text));
 }
 
 uint32_t swim_open_tcp_ping(struct swim *swim, uint32_t member, uint32_t sequence,

@@ -20,7 +20,7 @@ def test_a_left_member_comes_back_at_a_new_address(mixed_cluster, program):
     ref = mixed_cluster.grow(REFERENCE, "ref", join=[ours])
     old = mixed_cluster.grow(program, "nomad", join=[ref])
     assert old.interrupt() == 0
-    mixed_cluster.wait_status("nomad", "left", 10)
+    mixed_cluster.wait_left(old)
     new = mixed_cluster.grow(program, "nomad", join=[ours])
     assert new.host != old.host
     for witness in (ours, ref):

@@ -42,7 +42,7 @@ def trio(mixed_cluster):
     ref = mixed_cluster.grow(REFERENCE, "n-ref", "-tag=role=db", join=[ours])
     third = mixed_cluster.grow(REFERENCE, "x-left", join=[ref])
     assert third.interrupt() == 0
-    mixed_cluster.wait_status("x-left", "left", 10)
+    mixed_cluster.wait_left(third)
     return ours, ref
 
 

@@ -14,7 +14,7 @@ def replace_all(cluster, agents, program):
     agents = list(agents)
     for place, old in enumerate(agents):
         assert old.interrupt() == 0
-        cluster.wait_status(old.name, "left", 10)
+        cluster.wait_left(old)
         neighbour = agents[(place + 1) % len(agents)]
         agents[place] = cluster.grow(program, old.name, host=old.host, join=[neighbour])
     return agents

@@ -60,7 +60,7 @@ def test_two_kinds_form_one_cluster_under_these_settings(mixed_cluster, case):
     assert mixed_cluster.complaints() == []
 
     assert joiner.interrupt() == 0
-    mixed_cluster.wait_status(joiner.name, "left", 10)
+    mixed_cluster.wait_left(joiner)
     assert mixed_cluster.failures_logged() == []
 
 

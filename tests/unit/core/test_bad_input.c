@@ -551,6 +551,48 @@ static void a_departure_in_a_state_counts_although_its_time_is_known(void **stat
     network_free(network);
 }
 
+static void a_state_that_is_broken_in_the_middle_changes_nothing(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct alive_message alive = valid_alive("x");
+    struct push_node_state node = {.name = alive.node,
+                                   .incarnation = 1,
+                                   .port = alive.port,
+                                   .address = alive.address,
+                                   .versions = alive.versions};
+    send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    struct serf_stats before, after;
+    serf_stats(network->hosts[0].serf, &before);
+    static const char serf[] = "\x02\x83\xabLeftMembers\x91\xa1x\xa5LTime\x64"
+                               "\xacStatusLTimes\x82\xa1x\x05\xa1y\xa3off";
+    exchange(network, &node, span_make(serf, sizeof serf - 1));
+    serf_stats(network->hosts[0].serf, &after);
+    assert_true(host_logged(&network->hosts[0], "serf: Failed to decode remote state"));
+    assert_int_equal(host_sees(&network->hosts[0], "x"), STATUS_ALIVE);
+    assert_int_equal(before.member_time, after.member_time);
+    network_free(network);
+}
+
+static void a_name_that_would_break_addresses_or_logs_is_refused(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a/b", "a\nb", "a\x7f", "\x01"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct network *network = network_new(1);
+        struct serf_config config = network_config();
+        config.swim.name = span_text(names[i]);
+        endpoint_from_text(&config.swim.advertise, "10.0.0.1", 7946);
+        struct buffer error;
+        buffer_init(&error, 1024);
+        static const uint8_t seed[RANDOM_SEED_SIZE];
+        assert_null(serf_new(&config, &network->pool, seed, 0, &error));
+        assert_non_null(strstr(buffer_text(&error), "Node name contains invalid characters"));
+        buffer_fini(&error);
+        network_free(network);
+    }
+}
+
 static void a_member_of_another_time_is_told_why_it_may_not_join(void **state)
 {
     (void)state;
@@ -604,6 +646,8 @@ int main(void)
         cmocka_unit_test(a_state_with_bad_members_teaches_only_the_good_ones),
         cmocka_unit_test(a_state_accuses_nobody_beyond_what_he_could_refute),
         cmocka_unit_test(a_departure_in_a_state_counts_although_its_time_is_known),
+        cmocka_unit_test(a_state_that_is_broken_in_the_middle_changes_nothing),
+        cmocka_unit_test(a_name_that_would_break_addresses_or_logs_is_refused),
         cmocka_unit_test(a_member_of_another_time_is_told_why_it_may_not_join),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

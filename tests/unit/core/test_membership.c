@@ -293,6 +293,22 @@ static void tags_of_more_than_512_bytes_are_refused(void **state)
     network_free(network);
 }
 
+static void a_change_of_tags_is_not_answered_before_it_was_told(void **state)
+{
+    (void)state;
+    struct network *network = cluster(3, NULL);
+    struct host *host = &network->hosts[2];
+    struct tag first = {span_text("k"), span_text("1")}, second = {span_text("k"), span_text("2")};
+    uint32_t overtaken = serf_set_tags(host->serf, network->now, &first, 1);
+    uint32_t command = serf_set_tags(host->serf, network->now, &second, 1);
+    host_drain(network, host);
+    assert_int_equal(host->done_command, overtaken);
+    network_run(network, SECONDS(2));
+    assert_int_equal(host->done_command, command);
+    assert_true(host->done_ok);
+    network_free(network);
+}
+
 static void tags_cannot_be_changed_during_a_leave(void **state)
 {
     (void)state;
@@ -326,6 +342,22 @@ static void force_leave_turns_a_failed_member_into_one_that_left(void **state)
     network_run(network, SECONDS(5));
     assert_true(network->hosts[0].done_ok);
     assert_true(host_logged(&network->hosts[1], "EventMemberLeave (forced): n3 10.0.0.3"));
+    network_free(network);
+}
+
+static void force_leave_of_an_odd_target_says_so(void **state)
+{
+    (void)state;
+    struct network *network = cluster(3, NULL);
+    struct host *host = &network->hosts[0];
+    host_force_leave(network, host, "nobody", false);
+    host_force_leave(network, host, "n2", false);
+    assert_true(host_logged(host, "force-leave of 'nobody', whom this member does not know"));
+    assert_true(host_logged(host, "force-leave of 'n2', who is alive and will refuse it"));
+    network_kill(network, &network->hosts[2]);
+    expect_seen_as(network, "n3", STATUS_FAILED, SECONDS(40));
+    host_force_leave(network, host, "n3", false);
+    assert_int_equal(host_logged_times(host, "serf: force-leave of"), 2);
     network_free(network);
 }
 
@@ -596,8 +628,10 @@ int main(void)
         cmocka_unit_test(a_living_members_name_cannot_be_taken),
         cmocka_unit_test(changed_tags_reach_everybody_as_an_update),
         cmocka_unit_test(tags_of_more_than_512_bytes_are_refused),
+        cmocka_unit_test(a_change_of_tags_is_not_answered_before_it_was_told),
         cmocka_unit_test(tags_cannot_be_changed_during_a_leave),
         cmocka_unit_test(force_leave_turns_a_failed_member_into_one_that_left),
+        cmocka_unit_test(force_leave_of_an_odd_target_says_so),
         cmocka_unit_test(force_leave_with_prune_forgets_a_failed_member),
         cmocka_unit_test(force_leave_of_a_living_member_is_refuted),
         cmocka_unit_test(force_leave_of_the_only_other_member_reaches_it),

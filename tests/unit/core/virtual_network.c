@@ -163,9 +163,30 @@ struct host *network_start(struct network *network, uint32_t number, const char 
     return host;
 }
 
+/* The system of a process that is gone closes its connections: whoever is at the other end is told.
+ */
+static void reset_connections(struct network *network, const struct host *host)
+{
+    for (uint32_t i = 0; i < network->connection_count; i++)
+        for (int end = 0; end < 2; end++) {
+            struct connection *c = &network->connections[i];
+            if (!c->open[end] || c->host[end] != host->number || c->life[end] != host->life)
+                continue;
+            c->open[end] = false;
+            if (c->open[1 - end])
+                push(network, (struct network_event){
+                                  .kind = EVENT_REFUSED,
+                                  .time = arrival(network),
+                                  .host = c->host[1 - end],
+                                  .life = c->life[1 - end],
+                                  .number = c->stream[1 - end],
+                                  .bytes = (uint8_t *)strdup("read: connection reset by peer")});
+        }
+}
+
 void network_kill(struct network *network, struct host *host)
 {
-    (void)network;
+    reset_connections(network, host);
     serf_free(host->serf);
     host->serf = NULL;
     host->life++;
@@ -198,7 +219,7 @@ static struct host *host_at(struct network *network, const struct endpoint *endp
     for (uint32_t i = 0; i < network->host_count; i++)
         if (network->hosts[i].serf && endpoint_equal(&network->hosts[i].endpoint, endpoint))
             return &network->hosts[i];
-    if (!endpoint_equal(endpoint, &network->service))
+    if (!endpoint_equal(endpoint, &network->service) || network->service_down)
         return NULL;
     uint32_t running[HOSTS_MAX];
     uint32_t count = 0;

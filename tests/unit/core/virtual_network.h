@@ -37,6 +37,7 @@ struct network {
     double packet_loss;      /* 0 to 1, on every link */
     uint64_t delay;          /* one way, at least; up to as much again is drawn */
     struct endpoint service; /* leads to a random running host */
+    bool service_down;       /* it refuses all connections */
     struct buffer trace;     /* a line a packet, when `tracing` */
     bool tracing;
 

@@ -1,0 +1,162 @@
+/* Goodbyes that arrive, and news that gossip missed: what is not left to luck. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "virtual_network.h"
+
+#include <stdio.h>
+
+/* `size` members that joined the first one, all at one moment. */
+static struct network *joined_at_once(uint32_t size, const struct serf_config *config)
+{
+    struct network *network = network_new(size);
+    for (uint32_t i = 0; i < size; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i + 1);
+        network_start(network, i, name, config);
+        if (i > 0)
+            host_join(network, &network->hosts[i], "10.0.0.1");
+    }
+    return network;
+}
+
+/* No gossip, and no pings that it could ride on: members speak when they join and leave, and in
+ * push/pulls. */
+static struct serf_config without_gossip(void)
+{
+    struct serf_config config = network_config();
+    config.swim.gossip_interval = 0;
+    config.swim.probe_interval = 0;
+    return config;
+}
+
+static void everybody_hears_a_goodbye_that_gossip_does_not_carry(void **state)
+{
+    (void)state;
+    struct serf_config config = without_gossip();
+    struct network *network = joined_at_once(12, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    host_leave(network, &network->hosts[5]);
+    network_run(network, SECONDS(1) / 10);
+    for (uint32_t i = 0; i < 12; i++) /* the intent comes first */
+        assert_int_equal(host_sees(&network->hosts[i], "n6"), STATUS_LEAVING);
+    network_run(network, config.broadcast_timeout);
+    for (uint32_t i = 0; i < 12; i++) {
+        assert_true(i == 5 || host_logged(&network->hosts[i], "EventMemberLeave: n6 10.0.0.6"));
+        assert_false(host_logged(&network->hosts[i], "EventMemberFailed"));
+    }
+    network_free(network);
+}
+
+static void a_goodbye_is_known_everywhere_within_a_second(void **state)
+{
+    (void)state;
+    for (uint32_t size = 2; size <= 50; size += 16) {
+        struct network *network = joined_at_once(size, NULL);
+        assert_true(network_run_until(network, SECONDS(60), network_agrees));
+        host_leave(network, &network->hosts[1]);
+        network_run(network, SECONDS(1));
+        for (uint32_t i = 0; i < size; i++)
+            assert_true(i == 1 || host_sees(&network->hosts[i], "n2") == STATUS_LEFT);
+        network_free(network);
+    }
+}
+
+static void a_leave_amid_a_join_is_heard_by_whom_it_reached(void **state)
+{
+    (void)state;
+    for (uint64_t wait = 0; wait <= 60; wait++) {
+        struct network *network = network_new(wait);
+        struct host *a = network_start(network, 0, "a", NULL);
+        struct host *b = network_start(network, 1, "b", NULL);
+        network->delay = 10 * NANOSECONDS_PER_MS;
+        host_join(network, b, "10.0.0.1");
+        network_run(network, wait * 2 * NANOSECONDS_PER_MS);
+        host_leave(network, b);
+        for (int i = 0; i < 100 && serf_state(b->serf) != SERF_LEFT; i++)
+            network_run(network, SECONDS(1) / 10);
+        assert_int_equal(serf_state(b->serf), SERF_LEFT);
+        network_kill(network, b);
+        network_run(network, SECONDS(60));
+        enum member_status seen = host_sees(a, "b");
+        assert_true(seen == STATUS_LEFT || seen == STATUS_NONE);
+        assert_false(host_logged(a, "EventMemberFailed"));
+        network_free(network);
+    }
+}
+
+static void a_leave_does_not_wait_for_a_join_that_hangs(void **state)
+{
+    (void)state;
+    struct network *network = network_new(3);
+    struct host *a = network_start(network, 0, "a", NULL);
+    struct host *b = network_start(network, 1, "b", NULL);
+    network_cut(network, a, b, true, true);
+    uint32_t join = host_join(network, b, "10.0.0.1");
+    network_run(network, SECONDS(1));
+    uint32_t leave = host_leave(network, b);
+    network_run(network, NANOSECONDS_PER_MS);
+    assert_true(join != leave && b->done_command == leave && b->done_ok);
+    assert_int_equal(serf_state(b->serf), SERF_LEFT);
+    network_free(network);
+}
+
+static void a_leave_ends_when_whom_it_waited_for_is_gone(void **state)
+{
+    (void)state;
+    struct network *network = network_new(4);
+    struct host *a = network_start(network, 0, "a", NULL);
+    struct host *b = network_start(network, 1, "b", NULL);
+    network->delay = 20 * NANOSECONDS_PER_MS;
+    host_join(network, b, "10.0.0.1");
+    while (!host_logged(b, "Initiating push/pull sync"))
+        network_run(network, NANOSECONDS_PER_MS);
+    host_leave(network, b);
+    assert_int_equal(serf_state(b->serf), SERF_LEAVING); /* it may have been heard of */
+    network_kill(network, a);
+    network_run(network, SECONDS(1) / 2);
+    assert_int_equal(serf_state(b->serf), SERF_LEFT);
+    network_free(network);
+}
+
+static void who_was_missed_by_gossip_catches_up_within_seconds(void **state)
+{
+    (void)state;
+    struct serf_config config = without_gossip();
+    for (uint32_t size = 3; size <= 15; size += 3) {
+        struct network *network = joined_at_once(size, &config);
+        assert_true(network_run_until(network, SECONDS(25), network_agrees));
+        network_free(network);
+    }
+}
+
+static void a_settled_cluster_makes_no_extra_push_pulls(void **state)
+{
+    (void)state;
+    struct network *network = joined_at_once(5, NULL);
+    network_run(network, SECONDS(10));
+    assert_true(network_agrees(network));
+    for (uint32_t i = 0; i < 5; i++)
+        buffer_reset(&network->hosts[i].log);
+    network_run(network, SECONDS(300));
+    for (uint32_t i = 0; i < 5; i++) /* one every 30 s */
+        assert_true(host_logged_times(&network->hosts[i], "Initiating push/pull sync") <= 11);
+    network_free(network);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everybody_hears_a_goodbye_that_gossip_does_not_carry),
+        cmocka_unit_test(a_goodbye_is_known_everywhere_within_a_second),
+        cmocka_unit_test(a_leave_amid_a_join_is_heard_by_whom_it_reached),
+        cmocka_unit_test(a_leave_does_not_wait_for_a_join_that_hangs),
+        cmocka_unit_test(a_leave_ends_when_whom_it_waited_for_is_gone),
+        cmocka_unit_test(who_was_missed_by_gossip_catches_up_within_seconds),
+        cmocka_unit_test(a_settled_cluster_makes_no_extra_push_pulls),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
