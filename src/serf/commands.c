@@ -146,7 +146,9 @@ uint32_t serf_leave(struct serf *serf, uint64_t now)
         return refuse(serf, "out of memory");
     id = command->id;
     serf->state = SERF_LEAVING;
+    record_leave(serf);
     policy_fini(serf);
+    rejoin_fini(serf);
     joins_stop(serf);
     serf->leave = command;
     struct leave_intent intent = {.ltime = serf->clock,
@@ -264,6 +266,7 @@ void command_timer(struct serf *serf, struct timer *timer)
         leave_depart(serf, command);
     } else {
         serf->state = SERF_LEFT;
+        record_clock(serf);
         command_end(serf, command, true, NULL);
     }
 }

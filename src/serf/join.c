@@ -43,7 +43,7 @@ void joins_fini(struct serf *serf)
 bool joins_ignore_old(const struct serf *serf)
 {
     for (const struct join *join = serf->joins; join; join = join->next)
-        if (join->ignore_old && !join->check)
+        if (join->ignore_old && join->purpose != JOIN_CHECK)
             return true;
     return false;
 }
@@ -169,7 +169,7 @@ static void thin_contacts(struct serf *serf, struct join *join)
 
 static void start_contacts(struct serf *serf, struct join *join)
 {
-    if (join->check && join->contacts_started == 0) {
+    if (join->purpose == JOIN_CHECK && join->contacts_started == 0) {
         if (join->unresolved > 0)
             return;
         thin_contacts(serf, join);
@@ -230,8 +230,8 @@ static void start_entry(struct serf *serf, struct join *join, uint32_t entry, st
         join->entries[entry].error = copy_text(span_text("out of memory"));
 }
 
-struct join *join_start(struct serf *serf, const struct span *addresses, size_t count,
-                        uint32_t command, bool replay, bool check, uint64_t dial_timeout)
+struct join *join_start(struct serf *serf, enum join_purpose purpose, const struct span *addresses,
+                        size_t count, bool replay, uint64_t dial_timeout)
 {
     if (serf->join_count >= JOINS_MAX)
         return NULL;
@@ -243,9 +243,8 @@ struct join *join_start(struct serf *serf, const struct span *addresses, size_t 
         return NULL;
     }
     *join = (struct join){.next = serf->joins,
-                          .command = command,
+                          .purpose = purpose,
                           .ignore_old = !replay,
-                          .check = check,
                           .dial_timeout = dial_timeout,
                           .entries = entries,
                           .entry_count = (uint32_t)count};
@@ -400,10 +399,13 @@ void join_end_if_done(struct serf *serf, struct join *join)
     unlink_join(serf, join);
     /* Not when we are leaving, which a newer intent would undo; nor when a try of the policy met
      * nobody but us. */
-    bool meant = join->command != 0 ? join->reached > 0 : join->peers > 0;
-    if (meant && !join->check && serf->state == SERF_ALIVE)
+    bool meant = (join->purpose == JOIN_COMMANDED && join->reached > 0) ||
+                 (join->purpose == JOIN_TRY && join->peers > 0);
+    if (meant && serf->state == SERF_ALIVE)
         broadcast_join_intent(serf);
-    if (join->command == 0) {
+    if (join->purpose == JOIN_REJOIN) {
+        rejoin_ended(serf, join);
+    } else if (join->purpose != JOIN_COMMANDED) {
         policy_try_ended(serf, join);
     } else if (join->reached > 0 || join->entry_count == 0) {
         command_done(serf, join->command, true, join->reached, NULL);
@@ -432,11 +434,13 @@ uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses
         command_done(serf, command, false, 0, "more than 1024 addresses in one join");
     else if (serf->join_count >= JOINS_MAX)
         command_done(serf, command, false, 0, "1024 joins are in progress: no more at once");
-    else if (!(join = join_start(serf, addresses, count, command, replay, false,
+    else if (!(join = join_start(serf, JOIN_COMMANDED, addresses, count, replay,
                                  serf->config.swim.tcp_timeout)))
         command_done(serf, command, false, 0, "out of memory");
-    if (join)
+    if (join) {
+        join->command = command;
         join_end_if_done(serf, join);
+    }
     serf_pump(serf);
     return command;
 }

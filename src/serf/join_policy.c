@@ -62,7 +62,7 @@ static void log_addresses(struct serf *serf)
     buffer_fini(&list);
 }
 
-static void start_try(struct serf *serf, bool check)
+static void start_try(struct serf *serf, enum join_purpose purpose)
 {
     struct join_policy *policy = &serf->policy;
     struct span *addresses = malloc(policy->address_count * sizeof *addresses);
@@ -77,7 +77,7 @@ static void start_try(struct serf *serf, bool check)
     if (!patient && dial_timeout > first_dial_timeout)
         dial_timeout = first_dial_timeout;
     struct join *join =
-        join_start(serf, addresses, policy->address_count, 0, policy->replay, check, dial_timeout);
+        join_start(serf, purpose, addresses, policy->address_count, policy->replay, dial_timeout);
     free(addresses);
     if (!join)
         return;
@@ -124,7 +124,7 @@ void policy_timer(struct serf *serf)
             serf_log(serf, LOG_LEVEL_INFO, "agent: Joining cluster...(replay: %s)",
                      policy->replay ? "true" : "false");
             log_addresses(serf);
-            start_try(serf, false);
+            start_try(serf, JOIN_TRY);
         }
         break;
     case POLICY_CHECKING:
@@ -135,7 +135,7 @@ void policy_timer(struct serf *serf)
             wait_for(serf, half_jittered(serf, check_wait));
         }
         if (policy->in_flight < TRIES_AT_ONCE_MAX)
-            start_try(serf, true);
+            start_try(serf, JOIN_CHECK);
         break;
     case POLICY_WATCHING:
         if (is_alone(serf)) {
@@ -236,9 +236,9 @@ void policy_try_ended(struct serf *serf, const struct join *join)
     if (policy->in_flight > 0)
         policy->in_flight--;
     /* One that hung may end in a later phase than its own, and has nothing to say to that. */
-    if (policy->phase == POLICY_TRYING && !join->check)
+    if (policy->phase == POLICY_TRYING && join->purpose == JOIN_TRY)
         try_ended(serf, join);
-    else if (policy->phase == POLICY_CHECKING && join->check)
+    else if (policy->phase == POLICY_CHECKING && join->purpose == JOIN_CHECK)
         check_ended(serf, join);
 }
 

@@ -19,6 +19,7 @@ void serf_member_joined(struct serf *serf, uint32_t member)
         intents_apply(serf, member);
     serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberJoin: %.*s %s",
              SPAN_PRINT(member_name(&serf->swim.table, member)), address_of(serf, member, address));
+    record_member(serf, member, true);
     coalesce_event(serf, member, MEMBER_EVENT_JOIN);
 }
 
@@ -28,6 +29,7 @@ void serf_member_departed(struct serf *serf, uint32_t member)
     const struct member_record *record = member_at(&serf->swim.table, member);
     if (!record->in_serf)
         return;
+    record_member(serf, member, false);
     struct span name = member_name(&serf->swim.table, member);
     enum member_status status = (enum member_status)record->status;
     /* It said goodbye itself, and only its intent got lost: the reference would call it failed. */

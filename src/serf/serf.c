@@ -1,7 +1,7 @@
 /* The Serf layer's frame: construction, the inputs, and the pump that turns what the membership
  * core reports into what the Serf layer does. The parts are members.c (statuses, reaping,
  * reconnecting), intents.c, queues.c, user_events.c, exchange.c (push/pull), commands.c, join.c,
- * join_policy.c, coalesce.c and tags.c. */
+ * join_policy.c, rejoin.c, recording.c and snapshot.c, coalesce.c and tags.c. */
 #include "serf_internal.h"
 
 #include <assert.h>
@@ -125,12 +125,33 @@ static void start_timers(struct serf *serf)
     serf->quantum_timer.kind = TIMER_COALESCE_QUANTUM;
     serf->quiescent_timer.kind = TIMER_COALESCE_QUIESCENT;
     serf->policy.timer.kind = TIMER_POLICY;
+    serf->rejoin.timer.kind = TIMER_REJOIN;
+    serf->recording.timer.kind = TIMER_RECORD;
     if (serf->config.reap_interval)
         timer_set(timers, &serf->reap_timer, now + serf->config.reap_interval);
     if (serf->config.reconnect_interval)
         timer_set(timers, &serf->reconnect_timer, now + serf->config.reconnect_interval);
     if (serf->config.queue_check_interval)
         timer_set(timers, &serf->queue_timer, now + serf->config.queue_check_interval);
+}
+
+/* The clocks go on where the last life stopped, and its events are not told again (Serf
+ * specification, section 2). */
+static void restore_clocks(struct serf *serf)
+{
+    const struct snapshot *restored = serf->config.restored;
+    if (restored) {
+        serf->recording.clock = restored->clock;
+        serf->recording.event_clock = restored->event_clock;
+        serf->recording.query_clock = restored->query_clock;
+        clock_witness(&serf->clock, restored->clock);
+        clock_witness(&serf->event_clock, restored->event_clock);
+        clock_witness(&serf->query_clock, restored->query_clock);
+    }
+    if (restored || serf->config.record) {
+        serf->event_min_time = serf->recording.event_clock + 1;
+        serf->query_min_time = serf->recording.query_clock + 1;
+    }
 }
 
 struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool,
@@ -145,6 +166,7 @@ struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool
     }
     serf->config = *config;
     serf->clock = serf->event_clock = serf->query_clock = 1;
+    restore_clocks(serf);
     buffer_init(&serf->received, USER_MESSAGE_MAX + 1);
     buffer_init(&serf->scratch, PUSH_PULL_STATE_MAX);
     queues_init(serf);
@@ -168,6 +190,12 @@ struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool
         return NULL;
     }
     start_timers(serf);
+    if (serf->config.restored && !rejoin_begin(serf, serf->config.restored)) {
+        buffer_append_text(error, "out of memory");
+        serf_free(serf);
+        return NULL;
+    }
+    serf->config.restored = NULL;
     serf_pump(serf);
     return serf;
 }
@@ -177,6 +205,7 @@ void serf_free(struct serf *serf)
     if (!serf)
         return;
     policy_fini(serf);
+    rejoin_fini(serf);
     joins_fini(serf);
     commands_fini(serf);
     serf_free_prunes(serf);
@@ -248,6 +277,7 @@ void serf_pump(struct serf *serf)
         outbox_resolve(outbox, &effect);
         handle_report(serf, &effect);
     }
+    record_clock_soon(serf);
 }
 
 /* --- inputs --- */
@@ -346,6 +376,12 @@ static void fire(struct serf *serf, struct timer *timer)
         break;
     case TIMER_POLICY:
         policy_timer(serf);
+        break;
+    case TIMER_REJOIN:
+        rejoin_timer(serf);
+        break;
+    case TIMER_RECORD:
+        record_clock(serf);
         break;
     default:
         swim_fire(&serf->swim, timer);

@@ -26,6 +26,8 @@ enum {
     NODE_NAME_SIZE_MAX = 128,    /* with validate_node_names */
 };
 
+struct snapshot;
+
 struct serf_config {
     struct swim_config swim;  /* name, addresses, profile, encryption; meta is filled from tags */
     uint8_t protocol_version; /* 2 to 5 */
@@ -45,6 +47,10 @@ struct serf_config {
     uint32_t max_queue_depth;
     uint32_t event_buffer; /* slots of the ring that recognises duplicate user events */
     uint32_t query_buffer;
+
+    bool record;                     /* what must survive a restart is told as EFFECT_RECORD */
+    const struct snapshot *restored; /* borrowed during serf_new: what the last life recorded, or
+                                        NULL; whoever was alive then is asked again */
 };
 
 /* The reference agent's defaults around the given profile's membership settings. */
@@ -115,7 +121,15 @@ uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, 
 void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
                      uint64_t interval, uint32_t max_attempts, bool replay);
 
+/* For the end of a life without a leave: the member clock is recorded now, not half a second
+ * later. */
+void serf_record_clock(struct serf *serf, uint64_t now);
+
 /* --- questions --- */
+
+/* Appends a whole snapshot, as short as can be, that may replace all that was recorded so far.
+ * False when memory is out. */
+bool serf_write_snapshot(const struct serf *serf, struct buffer *out);
 
 /* Visits the members in order of their names' slots: start with *position = 0. */
 bool serf_next_member(const struct serf *serf, uint32_t *position, struct member_view *member);

@@ -5,6 +5,7 @@
 #include "join_policy.h"
 #include "serf.h"
 #include "serf_message.h"
+#include "snapshot.h"
 #include "swim.h"
 
 enum {
@@ -33,6 +34,8 @@ enum serf_timer_kind {
     TIMER_COMMAND,
     TIMER_PRUNE,
     TIMER_POLICY,
+    TIMER_REJOIN,
+    TIMER_RECORD,
 };
 
 enum command_kind {
@@ -58,6 +61,13 @@ struct command {
 
 /* --- join.c --- */
 
+enum join_purpose {
+    JOIN_COMMANDED, /* a user's */
+    JOIN_TRY,       /* the policy's */
+    JOIN_CHECK,     /* the policy looks whether there is more: no join intent */
+    JOIN_REJOIN,    /* to somebody known from before a restart: no join intent either */
+};
+
 enum contact_state {
     CONTACT_WAITING,
     CONTACT_RUNNING,
@@ -81,9 +91,9 @@ struct join_entry { /* one item of a join's list */
 
 struct join {
     struct join *next;
-    uint32_t command; /* 0: the policy's */
+    enum join_purpose purpose;
+    uint32_t command; /* of JOIN_COMMANDED */
     bool ignore_old;  /* user events from before are not wanted */
-    bool check;       /* the policy looks whether there is more: no join intent */
     uint64_t dial_timeout;
     struct join_entry *entries;
     uint32_t entry_count;
@@ -118,6 +128,18 @@ struct ring_slot { /* user events, or query ids, of one Lamport time */
         struct atom **events; /* {Name, Payload} encoded */
         uint32_t *ids;
     };
+};
+
+struct rejoin { /* looks for those who were alive before a restart */
+    struct timer timer;
+    struct snapshot_peer *peers; /* owned; in the order in which they are asked */
+    uint32_t count, next;
+};
+
+struct recording {      /* what has been written to the snapshot */
+    struct timer timer; /* the clock has moved on and is written soon */
+    uint64_t clock, event_clock, query_clock;
+    bool left; /* nothing more is told about members */
 };
 
 struct pending_event {     /* a member event held back by the coalescer */
@@ -158,6 +180,8 @@ struct serf {
     uint32_t last_request;
     struct number_map prunes; /* by member */
     struct join_policy policy;
+    struct rejoin rejoin;
+    struct recording recording;
 
     struct pending_event *pending; /* owned */
     uint32_t pending_count, pending_capacity;
@@ -238,8 +262,8 @@ void command_updated(struct serf *serf, bool timed_out);
 void commands_fini(struct serf *serf);
 
 /* join.c */
-struct join *join_start(struct serf *serf, const struct span *addresses, size_t count,
-                        uint32_t command, bool replay, bool check, uint64_t dial_timeout);
+struct join *join_start(struct serf *serf, enum join_purpose purpose, const struct span *addresses,
+                        size_t count, bool replay, uint64_t dial_timeout);
 /* Ends and frees a join that waits for nothing more. */
 void join_end_if_done(struct serf *serf, struct join *join);
 void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
@@ -251,6 +275,23 @@ void joins_stop(struct serf *serf);
 /* The reference's words for what went wrong, or one line with "; " between the reasons. */
 void join_error_text(const struct join *join, bool one_line, struct buffer *out);
 void joins_fini(struct serf *serf);
+
+/* rejoin.c */
+/* Takes over what the snapshot knows; asks the first of its members at the next turn. False when
+ * memory is out. */
+bool rejoin_begin(struct serf *serf, const struct snapshot *snapshot);
+void rejoin_timer(struct serf *serf);
+void rejoin_ended(struct serf *serf, const struct join *join);
+void rejoin_fini(struct serf *serf);
+
+/* recording.c: each does nothing when no snapshot is kept */
+void record_member(struct serf *serf, uint32_t member, bool alive);
+void record_event_time(struct serf *serf, uint64_t ltime);
+void record_query_time(struct serf *serf, uint64_t ltime);
+void record_leave(struct serf *serf);
+/* The member clock may have moved: it is written half a second later. */
+void record_clock_soon(struct serf *serf);
+void record_clock(struct serf *serf);
 
 /* join_policy.c */
 void policy_timer(struct serf *serf);

@@ -40,7 +40,7 @@ static void empty_event_slot(struct serf *serf, struct ring_slot *slot)
 }
 
 /* Remembers an event. False when it is known, or can't be remembered. */
-static bool record_event(struct serf *serf, const struct user_event_message *event)
+static bool remember_event(struct serf *serf, const struct user_event_message *event)
 {
     bool fresh;
     struct ring_slot *slot =
@@ -97,8 +97,9 @@ bool handle_user_event(struct serf *serf, const struct user_event_message *event
                          (unsigned long long)serf->event_clock);
         return false;
     }
-    if (!record_event(serf, event))
+    if (!remember_event(serf, event))
         return false;
+    record_event_time(serf, event->ltime);
     struct outbox *outbox = &serf->swim.outbox;
     struct effect *effect = outbox_add(outbox, EFFECT_USER_EVENT);
     if (effect) {
@@ -133,7 +134,7 @@ void write_event_ring(const struct serf *serf, struct buffer *out)
 
 /* --- queries --- */
 
-static bool record_query(struct serf *serf, const struct query_message *query)
+static bool remember_query(struct serf *serf, const struct query_message *query)
 {
     bool fresh;
     struct ring_slot *slot =
@@ -177,7 +178,10 @@ static bool handle_query(struct serf *serf, const struct query_message *query)
                          (unsigned long long)serf->query_clock);
         return false;
     }
-    return record_query(serf, query) && !(query->flags & QUERY_FLAG_NO_BROADCAST);
+    if (!remember_query(serf, query))
+        return false;
+    record_query_time(serf, query->ltime);
+    return !(query->flags & QUERY_FLAG_NO_BROADCAST);
 }
 
 void rings_fini(struct serf *serf)

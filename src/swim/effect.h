@@ -29,6 +29,7 @@ enum effect_kind {
     EFFECT_MEMBER_EVENT,
     EFFECT_USER_EVENT,
     EFFECT_COMMAND_DONE, /* a join, leave, force-leave or tag change is finished */
+    EFFECT_RECORD,       /* append lines to the snapshot */
     EFFECT_STOP,         /* the member must stop: leave nothing, close everything */
     /* From the membership core to the Serf layer; no host sees them. */
     EFFECT_SWIM_JOIN,
@@ -105,6 +106,10 @@ struct effect {
             uint32_t count;    /* of a join: hosts contacted, oneself included */
             struct span error; /* the reference's words; empty when ok */
         } done;
+        struct {
+            struct span lines; /* each with its newline: see snapshot.h */
+            bool leaving;      /* this must be on the disk before the member is gone */
+        } record;
         struct {
             enum stop_reason reason;
         } stop;

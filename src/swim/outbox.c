@@ -188,6 +188,9 @@ void outbox_resolve(const struct outbox *outbox, struct effect *effect)
         resolve_span(outbox, &effect->user.name);
         resolve_span(outbox, &effect->user.payload);
         break;
+    case EFFECT_RECORD:
+        resolve_span(outbox, &effect->record.lines);
+        break;
     case EFFECT_COMMAND_DONE:
         resolve_span(outbox, &effect->done.error);
         break;

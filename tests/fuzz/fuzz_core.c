@@ -44,6 +44,16 @@ struct world {
     uint64_t clocks[3];
 };
 
+/* What is recorded can be read back. */
+static void check_record(struct world *world, struct span lines)
+{
+    struct snapshot snapshot;
+    snapshot_init(&snapshot, world->serf->swim.pool);
+    assert(snapshot_read(&snapshot, lines, false));
+    assert(snapshot.complete_bytes == lines.size && lines.size > 0 && snapshot.bad_lines == 0);
+    snapshot_fini(&snapshot);
+}
+
 static void drain(struct world *world)
 {
     struct effect effect;
@@ -55,6 +65,8 @@ static void drain(struct world *world)
             world->requests[world->request_count++ % 4] = effect.resolve.request;
         else if (effect.kind == EFFECT_COMMAND_DONE)
             world->commands_done++;
+        else if (effect.kind == EFFECT_RECORD)
+            check_record(world, effect.record.lines);
         else if (effect.kind == EFFECT_PACKET)
             assert(effect.packet.datagram.size <= 1500);
     }
@@ -190,6 +202,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.swim.streams_max = STREAMS_MAX;
     config.swim.stream_bytes_max = 1 << 16;
     config.max_queue_depth = QUEUE_MAX;
+    config.record = true;
     config.reconnect_timeout = config.tombstone_timeout = 60 * NANOSECONDS_PER_S;
     endpoint_from_text(&config.swim.advertise, "10.0.0.7", 7946);
     world.serf = serf_new(&config, &pool, seed, world.now, &error);

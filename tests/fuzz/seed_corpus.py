@@ -58,6 +58,13 @@ CONFIG = {
     "unknown": b'{"bogus": 1}',
 }
 KEYRING = {"two": b'["MDEyMzQ1Njc4OWFiY2RlZg==", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="]'}
+SNAPSHOT = {
+    "life": b"\0alive: n1 127.0.0.1:7946\nalive: n2 [::1]:7946\nclock: 1\nnot-alive: n2\n"
+            b"event-clock: 3\nquery-clock: 4\n# x\ncoordinate: {}\nalive: n1 127.0.0.9:7946\n",
+    "leave": b"\0alive: a 10.0.0.1:1\nclock: 5\nleave\nclock: 6\n",
+    "rejoin": b"\1alive: a b 10.0.0.1:1\nclock: 5\nleave\n",
+    "torn": b"\0alive: a 10.0.0.1:1\nclock: x\n\0\0\0\nalive: b 10.0.0.2:",
+}
 
 
 def chunk(data):
@@ -96,7 +103,7 @@ TARGETS = {
     "packet": DATAGRAMS, "core": {**CORE, **{name: core(packet(data), WAIT)
                                              for name, data in DATAGRAMS.items()}},
     "stream": {name: bytes([1, 9]) + data for name, data in STREAMS.items()},
-    "rpc": RPC, "config": CONFIG, "keyring": KEYRING,
+    "rpc": RPC, "config": CONFIG, "keyring": KEYRING, "snapshot": SNAPSHOT,
 }
 
 for target, inputs in TARGETS.items():

@@ -1,5 +1,7 @@
 #include "virtual_network.h"
 
+#include "snapshot.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,6 +110,7 @@ void network_free(struct network *network)
         serf_free(network->hosts[i].serf);
         buffer_fini(&network->hosts[i].log);
         buffer_fini(&network->hosts[i].events);
+        buffer_fini(&network->hosts[i].snapshot);
         buffer_fini(&network->hosts[i].done_error);
     }
     for (size_t i = 0; i < network->event_count; i++)
@@ -142,6 +145,7 @@ struct host *network_start(struct network *network, uint32_t number, const char 
         host->number = number;
         buffer_init(&host->log, 1 << 26);
         buffer_init(&host->events, 1 << 24);
+        buffer_init(&host->snapshot, 1 << 24);
         buffer_init(&host->done_error, 1 << 16);
     }
     struct serf_config config = given ? *given : network_config();
@@ -154,7 +158,17 @@ struct host *network_start(struct network *network, uint32_t number, const char 
     host->paused = host->stopped = false;
     struct buffer error;
     buffer_init(&error, 1024);
+    struct snapshot snapshot;
+    snapshot_init(&snapshot, &network->pool);
+    if (config.record) {
+        bool read =
+            snapshot_read(&snapshot, buffer_span(&host->snapshot), network->rejoin_after_leave);
+        assert(read);
+        buffer_truncate(&host->snapshot, snapshot.complete_bytes);
+        config.restored = &snapshot;
+    }
     host->serf = serf_new(&config, &network->pool, seed, network->now, &error);
+    snapshot_fini(&snapshot);
     if (!host->serf)
         fprintf(stderr, "%s: %s\n", name, buffer_text(&error));
     buffer_fini(&error);
@@ -384,6 +398,9 @@ static void perform(struct network *network, struct host *host, const struct eff
         host->done_count = effect->done.count;
         buffer_reset(&host->done_error);
         buffer_append_span(&host->done_error, effect->done.error);
+        break;
+    case EFFECT_RECORD:
+        buffer_append_span(&host->snapshot, effect->record.lines);
         break;
     case EFFECT_STOP:
         host->stopped = true;

@@ -17,6 +17,7 @@ struct host {
     bool stopped;  /* EFFECT_STOP came */
     char name[32];
     struct buffer log;                 /* every log line, newline-terminated */
+    struct buffer snapshot;            /* what was recorded, over all lives */
     struct buffer events;              /* "member-join a b\n" as the application sees them */
     uint32_t done_command, done_count; /* the last EFFECT_COMMAND_DONE */
     bool done_ok;
@@ -37,6 +38,7 @@ struct network {
     double packet_loss;      /* 0 to 1, on every link */
     uint64_t delay;          /* one way, at least; up to as much again is drawn */
     struct endpoint service; /* leads to a random running host */
+    bool rejoin_after_leave; /* members that record a snapshot ignore its "leave" */
     bool service_down;       /* it refuses all connections */
     struct buffer trace;     /* a line a packet, when `tracing` */
     bool tracing;
@@ -51,7 +53,8 @@ struct network {
 struct network *network_new(uint64_t seed);
 void network_free(struct network *network);
 
-/* Starts host `number` (addresses 10.0.0.1 on) under the name; `config` may be NULL: LAN profile,
+/* Starts host `number` (addresses 10.0.0.1 on) under the name, with what its earlier lives recorded
+ * if `config` says record; `config` may be NULL: LAN profile,
  * no coalescing. */
 struct host *network_start(struct network *network, uint32_t number, const char *name,
                            const struct serf_config *config);

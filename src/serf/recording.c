@@ -1,0 +1,139 @@
+/* What goes into the snapshot, and when (Serf specification, 8.1, 8.3 and 8.5). A member's coming
+ * and going is recorded as it happens, before the coalescer: what the application has not been told
+ * yet must not be forgotten. */
+#include "serf_internal.h"
+
+static const uint64_t clock_delay = 500 * NANOSECONDS_PER_MS;
+
+/* A record whose lines are being written to the outbox's arena. */
+struct record {
+    struct effect *effect; /* NULL: memory is out */
+    size_t begin;
+};
+
+static struct record begin_record(struct serf *serf)
+{
+    struct outbox *outbox = &serf->swim.outbox;
+    struct record record = {.effect = outbox_add(outbox, EFFECT_RECORD)};
+    if (record.effect)
+        record.begin = outbox_begin(outbox);
+    return record;
+}
+
+static void end_record(struct serf *serf, const struct record *record)
+{
+    struct outbox *outbox = &serf->swim.outbox;
+    if (outbox->arena.failed) {
+        outbox->arena.failed = false;
+        buffer_truncate(&outbox->arena, record->begin);
+        outbox->lost++;
+        outbox_drop_last(outbox);
+        return;
+    }
+    outbox_end(outbox, &record->effect->record.lines, record->begin);
+}
+
+void record_clock(struct serf *serf)
+{
+    timer_cancel(&serf->swim.timers, &serf->recording.timer);
+    uint64_t last_used = serf->clock - 1;
+    if (!serf->config.record || last_used <= serf->recording.clock)
+        return;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    snapshot_write_clock(&serf->swim.outbox.arena, last_used);
+    end_record(serf, &record);
+    serf->recording.clock = last_used;
+}
+
+void record_clock_soon(struct serf *serf)
+{
+    if (serf->config.record && serf->clock - 1 > serf->recording.clock &&
+        !timer_armed(&serf->recording.timer))
+        timer_set(&serf->swim.timers, &serf->recording.timer, serf->swim.now + clock_delay);
+}
+
+/* A name with a newline can't be written: it would be two lines. */
+static bool is_one_line(struct span name)
+{
+    return !memchr(name.data, '\n', name.size);
+}
+
+void record_member(struct serf *serf, uint32_t member, bool alive)
+{
+    struct span name = member_name(&serf->swim.table, member);
+    if (!serf->config.record || serf->recording.left || !is_one_line(name))
+        return;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    struct endpoint endpoint = member_endpoint(&serf->swim.table, member);
+    if (alive)
+        snapshot_write_alive(&serf->swim.outbox.arena, name, &endpoint);
+    else
+        snapshot_write_not_alive(&serf->swim.outbox.arena, name);
+    end_record(serf, &record);
+    record_clock(serf);
+}
+
+void record_event_time(struct serf *serf, uint64_t ltime)
+{
+    if (!serf->config.record || serf->recording.left || ltime <= serf->recording.event_clock)
+        return;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    snapshot_write_event_clock(&serf->swim.outbox.arena, ltime);
+    end_record(serf, &record);
+    serf->recording.event_clock = ltime;
+}
+
+void record_query_time(struct serf *serf, uint64_t ltime)
+{
+    if (!serf->config.record || serf->recording.left || ltime <= serf->recording.query_clock)
+        return;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    snapshot_write_query_clock(&serf->swim.outbox.arena, ltime);
+    end_record(serf, &record);
+    serf->recording.query_clock = ltime;
+}
+
+void record_leave(struct serf *serf)
+{
+    if (!serf->config.record || serf->recording.left)
+        return;
+    serf->recording.left = true;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    record.effect->record.leaving = true;
+    snapshot_write_leave(&serf->swim.outbox.arena);
+    end_record(serf, &record);
+}
+
+void serf_record_clock(struct serf *serf, uint64_t now)
+{
+    serf->swim.now = now;
+    record_clock(serf);
+}
+
+bool serf_write_snapshot(const struct serf *serf, struct buffer *out)
+{
+    const struct member_table *table = &serf->swim.table;
+    for (uint32_t member = 0; !serf->recording.left && member < table->slot_count; member++) {
+        const struct member_record *record = member_at(table, member);
+        if (!record->identity || !record->in_serf ||
+            (record->status != STATUS_ALIVE && record->status != STATUS_LEAVING) ||
+            !is_one_line(member_name(table, member)))
+            continue;
+        struct endpoint endpoint = member_endpoint(table, member);
+        snapshot_write_alive(out, member_name(table, member), &endpoint);
+    }
+    snapshot_write_clock(out, serf->recording.clock);
+    snapshot_write_event_clock(out, serf->recording.event_clock);
+    snapshot_write_query_clock(out, serf->recording.query_clock);
+    return !out->failed;
+}
