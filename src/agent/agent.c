@@ -172,6 +172,8 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     node->serf.tombstone_timeout = (uint64_t)config->tombstone_timeout;
     node->bind_address = bind_address;
     node->bind_port = agent->addresses.bind.port;
+    node->snapshot_path = config->snapshot_path;
+    node->rejoin_after_leave = config->rejoin_after_leave;
     node->callbacks = (struct node_callbacks){
         .context = agent,
         .log = node_logged,

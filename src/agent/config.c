@@ -34,7 +34,7 @@ const struct config_key config_keys[] = {
     KEY("retry_interval", "retry-interval", CONFIG_DURATION, retry_interval, RELOAD_RESTART),
     KEY("retry_max_attempts", "retry-max", CONFIG_INTEGER, retry_max_attempts, RELOAD_RESTART),
     KEY("rejoin_after_leave", "rejoin", CONFIG_BOOL, rejoin_after_leave, RELOAD_RESTART),
-    KEY_WITHOUT_EFFECT("snapshot_path", "snapshot", CONFIG_STRING, snapshot_path),
+    KEY("snapshot_path", "snapshot", CONFIG_STRING, snapshot_path, RELOAD_RESTART),
     KEY("log_level", "log-level", CONFIG_STRING, log_level, RELOAD_APPLIES),
     KEY_WITHOUT_EFFECT("enable_syslog", "syslog", CONFIG_BOOL, enable_syslog),
     KEY("syslog_facility", NULL, CONFIG_STRING, syslog_facility, RELOAD_RESTART),

@@ -115,6 +115,10 @@ static void perform(struct node *node, const struct effect *effect)
     case EFFECT_COMMAND_DONE:
         node_command_done(node, effect);
         break;
+    case EFFECT_RECORD:
+        if (node->snapshot)
+            snapshot_file_append(node->snapshot, effect->record.lines, effect->record.leaving);
+        break;
     case EFFECT_STOP:
         node->stop_reason = effect->stop.reason;
         loop_defer(&node->stop);
@@ -139,10 +143,45 @@ static void on_stop(void *context)
     node_leave_entry(node);
 }
 
+/* --- the snapshot --- */
+
+static bool write_snapshot(void *context, struct buffer *out)
+{
+    struct node *node = context;
+    return serf_write_snapshot(node->serf, out);
+}
+
+static void complain(void *context, const char *text)
+{
+    node_log(context, LOG_LEVEL_ERR, "%s", text);
+}
+
+static void inform(void *context, const char *text)
+{
+    node_log(context, LOG_LEVEL_INFO, "%s", text);
+}
+
+/* The last words of a life: what the core has still to record. */
+static void close_snapshot(struct node *node)
+{
+    struct effect effect;
+    if (!node->snapshot)
+        return;
+    if (node->serf) {
+        serf_record_clock(node->serf, loop_now());
+        while (serf_next_effect(node->serf, &effect))
+            if (effect.kind == EFFECT_RECORD)
+                perform(node, &effect);
+    }
+    snapshot_file_close(node->snapshot);
+    node->snapshot = NULL;
+}
+
 /* --- entries --- */
 
 static void destroy(struct node *node)
 {
+    close_snapshot(node);
     loop_timer_fini(&node->timer);
     loop_task_cancel(&node->answer_unresolved);
     loop_task_cancel(&node->stop);
@@ -244,15 +283,47 @@ static bool draw(void *out, size_t size, struct buffer *error)
 
 static bool start_core(struct node *node, const struct serf_config *config, struct buffer *error)
 {
-    struct siphash_key key;
     uint8_t seed[RANDOM_SEED_SIZE];
-    if (!draw(&key, sizeof key, error) || !draw(seed, sizeof seed, error))
+    if (!draw(seed, sizeof seed, error))
         return false;
-    intern_init(&node->pool, &key);
-    node->pool_ready = true;
     node->serf = serf_new(config, &node->pool, seed, loop_now(), error);
     explicit_bzero(seed, sizeof seed);
     return node->serf != NULL;
+}
+
+static bool start_pool(struct node *node, struct buffer *error)
+{
+    struct siphash_key key;
+    if (!draw(&key, sizeof key, error))
+        return false;
+    intern_init(&node->pool, &key);
+    node->pool_ready = true;
+    return true;
+}
+
+/* Opens the snapshot, then starts the core with what it says. */
+static bool start_remembering(struct node *node, const struct node_config *config,
+                              struct serf_config *serf, struct buffer *error)
+{
+    struct snapshot_file_callbacks callbacks = {
+        .context = node, .write_anew = write_snapshot, .complain = complain, .inform = inform};
+    struct snapshot snapshot;
+    struct buffer reason;
+    bool good = false;
+    snapshot_init(&snapshot, &node->pool);
+    buffer_init(&reason, 4096);
+    node->snapshot = snapshot_file_open(node->loop, config->snapshot_path,
+                                        config->rejoin_after_leave, &callbacks, &snapshot, &reason);
+    if (node->snapshot) {
+        serf->record = true;
+        serf->restored = &snapshot;
+        good = start_core(node, serf, error);
+    } else {
+        buffer_printf(error, "Failed to setup snapshot: %s", buffer_text(&reason));
+    }
+    buffer_fini(&reason);
+    snapshot_fini(&snapshot);
+    return good;
 }
 
 static bool start(struct node *node, const struct node_config *config, struct buffer *error)
@@ -263,7 +334,10 @@ static bool start(struct node *node, const struct node_config *config, struct bu
         buffer_append_text(error, "out of memory");
         return false;
     }
-    return node_bind(node, config, &serf, error) && start_core(node, &serf, error);
+    if (!start_pool(node, error) || !node_bind(node, config, &serf, error))
+        return false;
+    return config->snapshot_path ? start_remembering(node, config, &serf, error)
+                                 : start_core(node, &serf, error);
 }
 
 struct node *node_new(struct loop *loop, const struct node_config *config, struct buffer *error)

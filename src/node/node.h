@@ -23,9 +23,11 @@ struct node_callbacks {
 };
 
 struct node_config {
-    struct serf_config serf;  /* swim.advertise may be unset (address_size 0): see node_new */
-    const char *bind_address; /* numeric, "" or NULL: every address, both families */
-    uint16_t bind_port;       /* 0: the system chooses */
+    struct serf_config serf;   /* swim.advertise may be unset (address_size 0): see node_new */
+    const char *bind_address;  /* numeric, "" or NULL: every address, both families */
+    uint16_t bind_port;        /* 0: the system chooses */
+    const char *snapshot_path; /* NULL: nothing is remembered over a restart */
+    bool rejoin_after_leave;   /* also after a graceful leave; needs a snapshot */
     struct node_callbacks callbacks;
 };
 

@@ -10,6 +10,7 @@
 #include "node.h"
 #include "number_map.h"
 #include "resolver.h"
+#include "snapshot_file.h"
 #include "tcp.h"
 #include "udp.h"
 
@@ -66,6 +67,8 @@ struct node {
     struct loop_task start_commands;
     struct refused_command refused[REFUSED_COMMANDS_MAX];
     unsigned refused_count;
+
+    struct snapshot_file *snapshot; /* NULL: none is kept */
 
     struct loop_task answer_unresolved, stop;
     uint32_t unresolved[UNRESOLVED_MAX];
