@@ -13,8 +13,6 @@
 #include <stdio.h>
 #include <strings.h>
 
-enum { USER_EVENT_SIZE_MAX = 9216 };
-
 /* --- event handlers --- */
 
 static bool known_event(struct span event)

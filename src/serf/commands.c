@@ -17,7 +17,7 @@ void command_done(struct serf *serf, uint32_t id, bool ok, uint32_t count, const
         outbox_copy(&serf->swim.outbox, &effect->done.error, span_text(error));
 }
 
-static uint32_t next_command_id(struct serf *serf)
+uint32_t next_command_id(struct serf *serf)
 {
     do
         serf->last_command++;

@@ -37,7 +37,7 @@ void joins_fini(struct serf *serf)
         free_join(join);
     }
     number_map_fini(&serf->syncs);
-    number_map_fini(&serf->requests);
+    number_map_fini(&serf->resolutions);
 }
 
 bool joins_ignore_old(const struct serf *serf)
@@ -197,17 +197,18 @@ static void ask_for_name(struct serf *serf, struct join *join, uint32_t entry,
         return;
     }
     do
-        serf->last_request++;
-    while (serf->last_request == 0 || number_map_find(&serf->requests, serf->last_request));
-    effect->resolve.request = serf->last_request;
+        serf->last_resolution++;
+    while (serf->last_resolution == 0 ||
+           number_map_find(&serf->resolutions, serf->last_resolution));
+    effect->resolve.request = serf->last_resolution;
     effect->resolve.port = address->port;
     if (!outbox_copy(&serf->swim.outbox, &effect->resolve.host, address->host) ||
-        !number_map_insert(&serf->requests, serf->last_request, &join->entries[entry])) {
+        !number_map_insert(&serf->resolutions, serf->last_resolution, &join->entries[entry])) {
         outbox_drop_last(&serf->swim.outbox);
         join->entries[entry].error = copy_text(span_text("out of memory"));
         return;
     }
-    join->entries[entry].request = serf->last_request;
+    join->entries[entry].request = serf->last_resolution;
     join->unresolved++;
 }
 
@@ -261,7 +262,7 @@ struct join *join_start(struct serf *serf, enum join_purpose purpose, const stru
 void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
                    size_t count, const char *error)
 {
-    struct join_entry *entry = number_map_remove(&serf->requests, request);
+    struct join_entry *entry = number_map_remove(&serf->resolutions, request);
     if (!entry)
         return;
     struct join *join = entry->join;
@@ -318,7 +319,7 @@ static void stop_join(struct serf *serf, struct join *join)
         struct join_entry *entry = &join->entries[i];
         if (entry->request == 0)
             continue;
-        number_map_remove(&serf->requests, entry->request);
+        number_map_remove(&serf->resolutions, entry->request);
         entry->request = 0;
         entry->error = copy_text(error);
         join->unresolved--;

@@ -67,12 +67,13 @@ void serf_member_conflict(struct serf *serf, uint32_t member, const struct endpo
     char mine[ENDPOINT_TEXT_SIZE], theirs[ENDPOINT_TEXT_SIZE];
     struct endpoint known = member_endpoint(&serf->swim.table, member);
     endpoint_text(other, theirs);
-    if (member == serf->swim.self)
+    if (member == serf->swim.self) {
         serf_log_limited(serf, LIMITED_CONFLICT, LOG_LEVEL_ERR,
                          "serf: Node name conflicts with another node at %s. Names must be "
-                         "unique! (Resolution enabled: false)",
-                         theirs);
-    else
+                         "unique! (Resolution enabled: %s)",
+                         theirs, serf->config.resolve_name_conflicts ? "true" : "false");
+        name_vote_begin(serf);
+    } else
         serf_log_limited(serf, LIMITED_CONFLICT, LOG_LEVEL_WARN,
                          "serf: Name conflict for '%.*s' both %s and %s are claiming",
                          SPAN_PRINT(member_name(&serf->swim.table, member)),
@@ -103,6 +104,7 @@ static void cancel_prune(struct serf *serf, uint32_t member)
 static void erase(struct serf *serf, uint32_t member)
 {
     cancel_prune(serf, member);
+    position_forget(serf, member);
     coalesce_event(serf, member, MEMBER_EVENT_REAP);
     member_leave_serf(&serf->swim.table, member);
     member_free_if_unknown(&serf->swim.table, member);

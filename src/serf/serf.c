@@ -1,6 +1,8 @@
 /* The Serf layer's frame: construction, the inputs, and the pump that turns what the membership
  * core reports into what the Serf layer does. The parts are members.c (statuses, reaping,
- * reconnecting), intents.c, queues.c, user_events.c, exchange.c (push/pull), commands.c, join.c,
+ * reconnecting), intents.c, queues.c, user_events.c and event_coalesce.c, queries.c,
+ * internal_queries.c and query_collector.c, key_commands.c, name_vote.c, positions.c and
+ * coordinate.c, exchange.c (push/pull), commands.c, join.c,
  * join_policy.c, rejoin.c, recording.c and snapshot.c, coalesce.c and tags.c. */
 #include "serf_internal.h"
 
@@ -23,6 +25,13 @@ void serf_config_init(struct serf_config *config, void (*profile)(struct swim_co
         .queue_check_interval = 30 * NANOSECONDS_PER_S,
         .queue_depth_warning = 128,
         .max_queue_depth = 4096,
+        .user_coalesce_period = 3 * NANOSECONDS_PER_S,
+        .user_quiescent_period = 1 * NANOSECONDS_PER_S,
+        .user_event_size_limit = 512,
+        .query_size_limit = 1024,
+        .query_response_size_limit = 1024,
+        .coordinates = true,
+        .resolve_name_conflicts = true,
         .event_buffer = 512,
         .query_buffer = 512,
     };
@@ -125,6 +134,8 @@ static void start_timers(struct serf *serf)
     serf->quantum_timer.kind = TIMER_COALESCE_QUANTUM;
     serf->quiescent_timer.kind = TIMER_COALESCE_QUIESCENT;
     serf->policy.timer.kind = TIMER_POLICY;
+    serf->event_quantum.kind = TIMER_EVENT_QUANTUM;
+    serf->event_quiescent.kind = TIMER_EVENT_QUIESCENT;
     serf->rejoin.timer.kind = TIMER_REJOIN;
     serf->recording.timer.kind = TIMER_RECORD;
     if (serf->config.reap_interval)
@@ -182,6 +193,11 @@ struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool
         serf->config.swim.meta = span_make(no_tags, sizeof no_tags);
     struct swim_hooks hooks = {
         .context = serf, .broadcasts = queues_draw, .local_state = write_local_state};
+    if (serf->config.coordinates) {
+        hooks.ack_payload = position_write;
+        hooks.ping_completed = position_learn;
+    }
+    coordinate_model_init(&serf->position);
     if (!swim_init(&serf->swim, &serf->config.swim, &hooks, pool, seed, now)) {
         buffer_append_text(error, "out of memory");
         queues_fini(serf);
@@ -208,6 +224,11 @@ void serf_free(struct serf *serf)
     rejoin_fini(serf);
     joins_fini(serf);
     commands_fini(serf);
+    key_commands_fini(serf);
+    collectors_fini(serf);
+    queries_fini(serf);
+    events_held_fini(serf);
+    positions_fini(serf);
     serf_free_prunes(serf);
     coalesce_fini(serf);
     intents_fini(serf);
@@ -286,6 +307,7 @@ static void enter(struct serf *serf, uint64_t now)
 {
     assert(now >= serf->swim.now);
     serf->swim.now = now;
+    key_commands_forget_ended(serf);
 }
 
 void serf_packet(struct serf *serf, uint64_t now, const struct endpoint *from, struct span datagram)
@@ -376,6 +398,16 @@ static void fire(struct serf *serf, struct timer *timer)
         break;
     case TIMER_POLICY:
         policy_timer(serf);
+        break;
+    case TIMER_OPEN_QUERY:
+        query_timer(serf, timer);
+        break;
+    case TIMER_COLLECTOR:
+        collector_timer(serf, timer);
+        break;
+    case TIMER_EVENT_QUANTUM:
+    case TIMER_EVENT_QUIESCENT:
+        events_flush(serf);
         break;
     case TIMER_REJOIN:
         rejoin_timer(serf);

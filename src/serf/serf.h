@@ -45,8 +45,20 @@ struct serf_config {
     uint64_t queue_check_interval;
     uint32_t queue_depth_warning;
     uint32_t max_queue_depth;
-    uint32_t event_buffer; /* slots of the ring that recognises duplicate user events */
+    uint64_t user_coalesce_period; /* 0: user events are not coalesced */
+    uint64_t user_quiescent_period;
+    uint32_t user_event_size_limit; /* bytes, before and after encoding */
+    uint32_t query_size_limit;      /* bytes of the encoded message, likewise below */
+    uint32_t query_response_size_limit;
+    bool coordinates;            /* learned from probes, told in acks */
+    bool resolve_name_conflicts; /* by a vote, whose loser stops */
+    uint32_t event_buffer;       /* slots of the ring that recognises duplicate user events */
     uint32_t query_buffer;
+
+    /* Whether a regular expression (RE2's language, not anchored), which a peer sent, matches
+     * `text`. False with the reason in `error` when it is no such expression. NULL: no filter by
+     * tags selects this member. */
+    bool (*expression_matches)(struct span expression, struct span text, struct buffer *error);
 
     bool record;                     /* what must survive a restart is told as EFFECT_RECORD */
     const struct snapshot *restored; /* borrowed during serf_new: what the last life recorded, or
@@ -115,6 +127,74 @@ struct tag {
 /* Replaces this member's tags. */
 uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, size_t count);
 
+/* --- user events and queries (Serf specification, sections 4 and 5) --- */
+
+enum { USER_EVENT_SIZE_MAX = 9216 }; /* that user_event_size_limit may ask for */
+
+/* Tells every member, ourselves included. False with the reference's words in `error`. */
+bool serf_user_event(struct serf *serf, uint64_t now, struct span name, struct span payload,
+                     bool coalesce, struct buffer *error);
+
+struct serf_query_parameters {
+    struct span name, payload;
+    const struct span *nodes; /* who is asked; none: everybody */
+    size_t node_count;
+    const struct tag *tags; /* each value a regular expression that the member's tag must match */
+    size_t tag_count;
+    bool acknowledge; /* who is asked says so at once */
+    uint8_t relay_factor;
+    uint64_t timeout; /* 0: serf_query_timeout */
+};
+
+/* Asks. Returns the query's number, which EFFECT_QUERY_ACK, _RESPONSE and at last _DONE carry; 0
+ * with the reference's words in `error`. */
+uint32_t serf_query(struct serf *serf, uint64_t now, const struct serf_query_parameters *parameters,
+                    struct buffer *error);
+/* Nobody wants the answers any more. */
+void serf_query_cancel(struct serf *serf, uint32_t query);
+/* Nanoseconds: how long the answers of all members may take. */
+uint64_t serf_query_timeout(const struct serf *serf);
+
+/* Answers a query that came as EFFECT_QUERY, once. False with the reference's words in `error`. */
+bool serf_respond(struct serf *serf, uint64_t now, uint32_t query, struct span payload,
+                  struct buffer *error);
+
+/* --- keys over the cluster (Serf specification, section 6) --- */
+
+enum key_operation { KEY_INSTALL, KEY_USE, KEY_REMOVE, KEY_LIST };
+
+enum {
+    KEY_REQUEST_SIZE_MAX = 64, /* bytes of a key that is asked for; members refuse odd ones */
+    KEY_TEXT_SIZE_MAX = 64,    /* of a key in base64 */
+    REPORTED_KEYS_MAX = 1024,
+};
+
+struct key_message {
+    struct span node, text;
+};
+
+struct key_count {
+    char key[KEY_TEXT_SIZE_MAX + 1]; /* base64 */
+    uint32_t nodes;                  /* that have it */
+};
+
+struct key_report {
+    uint32_t nodes, responses, errors;
+    struct key_message *messages;
+    uint32_t message_count;
+    struct key_count *keys, *primary_keys;
+    uint32_t key_count, primary_count;
+};
+
+/* Has all members install, use, remove or list keys; `key` is raw bytes, empty for a list. Ends
+ * with EFFECT_KEYS_DONE, which carries the number returned. */
+uint32_t serf_keys(struct serf *serf, uint64_t now, enum key_operation operation, struct span key,
+                   uint8_t relay_factor);
+
+/* After EFFECT_KEYRING_CHANGED: the file is written, there is none (`error` NULL), or why not
+ * ("Failed to write keyring file: ..."). */
+void serf_keyring_saved(struct serf *serf, uint64_t now, uint32_t query, const char *error);
+
 /* The policy that brings a member into its cluster and keeps looking while it is alone: see
  * join_policy.h. Called once. Reports with log lines, and with EFFECT_STOP when max_attempts
  * (0: for ever) failures have passed. */
@@ -145,6 +225,14 @@ struct serf_stats {
 };
 
 void serf_stats(const struct serf *serf, struct serf_stats *stats);
+
+/* --- network coordinates (coordinate.h) --- */
+
+struct coordinate;
+
+/* Where a member is, as far as is known: false when coordinates are off, or the member is unknown
+ * or has not answered a probe yet. */
+bool serf_coordinate(const struct serf *serf, struct span name, struct coordinate *coordinate);
 
 enum serf_state {
     SERF_ALIVE,

@@ -2,6 +2,7 @@
 #ifndef SERF_INTERNAL_H
 #define SERF_INTERNAL_H
 
+#include "coordinate.h"
 #include "join_policy.h"
 #include "serf.h"
 #include "serf_message.h"
@@ -17,7 +18,14 @@ enum {
     RING_IDS_MAX = 1024,        /* user events, or queries, with one and the same Lamport time */
     EVENT_RING_BYTES_MAX = 4194304,
     LTIME_BITS_MAX = 62,
+    OPEN_QUERIES_MAX = 1024, /* queries of others that may still be answered */
+    COLLECTORS_MAX = 1024,   /* queries of our own that gather answers */
+    KEY_COMMANDS_MAX = 64,
+    HELD_EVENTS_MAX = 4096, /* user events that wait to be coalesced */
+    RELAY_FACTOR_MAX = 255,
 };
+
+#define QUERY_TIMEOUT_MAX (UINT64_C(3600) * NANOSECONDS_PER_S)
 
 /* A peer's Lamport time is believed below LTIME_FREE_MAX, or at most LTIME_JUMP_MAX above the own
  * clocks: one that is far above would leave the clocks no room. No clock passes LTIME_MAX. */
@@ -35,6 +43,10 @@ enum serf_timer_kind {
     TIMER_PRUNE,
     TIMER_POLICY,
     TIMER_REJOIN,
+    TIMER_OPEN_QUERY,
+    TIMER_COLLECTOR,
+    TIMER_EVENT_QUANTUM,
+    TIMER_EVENT_QUIESCENT,
     TIMER_RECORD,
 };
 
@@ -130,6 +142,49 @@ struct ring_slot { /* user events, or query ids, of one Lamport time */
     };
 };
 
+struct open_query {     /* somebody's query that may still be answered */
+    struct timer timer; /* its deadline */
+    uint32_t id;        /* for serf_respond */
+    uint32_t query_id;  /* the asker's */
+    uint64_t ltime;
+    struct endpoint origin;
+    struct atom *origin_name;
+    uint8_t relay_factor;
+    bool answered;
+};
+
+enum query_purpose { QUERY_OF_APPLICATION, QUERY_OF_CONFLICT, QUERY_OF_KEYS };
+
+struct sender_set {
+    struct atom **names; /* references held */
+    uint32_t count;
+    struct hash_index index;
+};
+
+struct collector { /* a query of our own */
+    struct timer timer;
+    uint32_t id;
+    enum query_purpose purpose;
+    uint32_t query_id;
+    uint64_t ltime;
+    bool acks_wanted;
+    uint32_t senders_max;
+    struct sender_set acked, answered;
+};
+
+struct key_command {
+    struct key_command *next;
+    uint32_t id;
+    enum key_operation operation;
+    uint32_t query; /* the collector's; 0: waits for those before it */
+    uint8_t relay_factor;
+    uint8_t key_size;
+    uint8_t key[KEY_REQUEST_SIZE_MAX];
+    struct key_report report;
+};
+
+struct held_event;
+
 struct rejoin { /* looks for those who were alive before a restart */
     struct timer timer;
     struct snapshot_peer *peers; /* owned; in the order in which they are asked */
@@ -175,13 +230,31 @@ struct serf {
     struct command *tag_change;
     struct join *joins;
     uint32_t join_count;
-    struct number_map syncs;    /* stream -> the join that asks a contact on it */
-    struct number_map requests; /* resolution -> struct join_entry */
-    uint32_t last_request;
+    struct number_map syncs;       /* stream -> the join that asks a contact on it */
+    struct number_map resolutions; /* name look-up -> struct join_entry */
+    uint32_t last_resolution;
     struct number_map prunes; /* by member */
     struct join_policy policy;
     struct rejoin rejoin;
     struct recording recording;
+
+    struct number_map open_queries; /* by id */
+    struct number_map collectors;   /* by id */
+    uint32_t last_query, last_collector;
+    struct key_command *key_commands;      /* oldest first */
+    struct key_command *ended_key_command; /* their reports are being read */
+    struct key_report no_report;
+    struct {
+        bool running;
+        uint32_t responses, matching;
+    } vote; /* on our own name */
+
+    struct coordinate_model position;
+    struct number_map positions; /* member -> struct coordinate_peer */
+
+    struct held_event *held; /* owned */
+    uint32_t held_count, held_capacity;
+    struct timer event_quantum, event_quiescent;
 
     struct pending_event *pending; /* owned */
     uint32_t pending_count, pending_capacity;
@@ -244,12 +317,68 @@ void handle_user_message(struct serf *serf, struct span message);
 bool handle_user_event(struct serf *serf, const struct user_event_message *event);
 void write_event_ring(const struct serf *serf, struct buffer *out);
 void rings_fini(struct serf *serf);
+/* The slot of a Lamport time; `fresh`: what is in it belongs to another time. NULL: no memory. */
+struct ring_slot *ring_slot_for(struct ring_slot **ring, uint32_t size, uint64_t ltime,
+                                bool *fresh);
+/* The time is before what a ring remembers. */
+bool ring_is_past(uint64_t clock, uint32_t size, uint64_t ltime);
+
+/* event_coalesce.c */
+bool event_is_held(const struct serf *serf, const struct user_event_message *event);
+void event_hold(struct serf *serf, const struct user_event_message *event);
+/* Hands an event to the application at once. */
+void event_tell(struct serf *serf, const struct user_event_message *event);
+void events_flush(struct serf *serf);
+void events_held_fini(struct serf *serf);
+
+/* queries.c: of others */
+bool handle_query(struct serf *serf, const struct query_message *query);
+/* The encoded answer, without a look at limits. */
+bool query_answer_encode(const struct serf *serf, const struct open_query *query,
+                         struct span payload, struct buffer *message);
+bool query_answer(struct serf *serf, struct open_query *query, struct span payload,
+                  struct buffer *error);
+void query_timer(struct serf *serf, struct timer *timer);
+void queries_fini(struct serf *serf);
+
+/* internal_queries.c; `name` is without its prefix */
+void internal_query(struct serf *serf, struct open_query *query, struct span name,
+                    struct span payload);
+
+/* query_collector.c: of our own */
+struct collector *query_ask(struct serf *serf, enum query_purpose purpose,
+                            const struct serf_query_parameters *parameters, struct buffer *error);
+void handle_query_response(struct serf *serf, const struct query_response_message *response);
+void collector_timer(struct serf *serf, struct timer *timer);
+/* Nobody is left to answer: the query ends at the next turn. */
+void query_end_now(struct serf *serf, uint32_t query);
+void collectors_fini(struct serf *serf);
+
+/* key_commands.c */
+void key_query_take(struct serf *serf, uint32_t query, struct span from, struct span payload);
+void key_query_ended(struct serf *serf, uint32_t query);
+void key_commands_run(struct serf *serf);
+/* The effects have been taken, and with them the reports. */
+void key_commands_forget_ended(struct serf *serf);
+void key_commands_fini(struct serf *serf);
+
+/* name_vote.c */
+void name_vote_begin(struct serf *serf);
+void name_vote_take(struct serf *serf, struct span payload);
+void name_vote_ended(struct serf *serf);
+
+/* positions.c */
+void position_write(void *context, struct buffer *out);
+void position_learn(void *context, uint32_t member, uint64_t round_trip, struct span payload);
+void position_forget(struct serf *serf, uint32_t member);
+void positions_fini(struct serf *serf);
 
 /* exchange.c: the Serf layer's part of a push/pull */
 void write_local_state(void *context, bool join, struct buffer *out);
 void merge_remote_state(struct serf *serf, struct span bytes, bool join);
 
 /* commands.c */
+uint32_t next_command_id(struct serf *serf);
 struct command *command_new(struct serf *serf, enum command_kind kind);
 void command_done(struct serf *serf, uint32_t id, bool ok, uint32_t count, const char *error);
 void command_end(struct serf *serf, struct command *command, bool ok, const char *error);

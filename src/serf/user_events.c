@@ -1,6 +1,5 @@
-/* The messages that gossip carries for the Serf layer: intents go to intents.c, user events are
- * delivered once, and queries are passed on, so that a cluster in which some members answer queries
- * and others do not yet is none the worse for it (Serf specification, 1.1, 4.2 and 5.2). */
+/* The messages that gossip carries for the Serf layer (Serf specification, 1.1), and the user
+ * events among them (section 4). */
 #include "serf_internal.h"
 
 #include <stdlib.h>
@@ -11,8 +10,7 @@ static void decode_failed(struct serf *serf, const char *what)
                      "serf: Error decoding %s: malformed message", what);
 }
 
-static struct ring_slot *ring_slot_for(struct ring_slot **ring, uint32_t size, uint64_t ltime,
-                                       bool *fresh)
+struct ring_slot *ring_slot_for(struct ring_slot **ring, uint32_t size, uint64_t ltime, bool *fresh)
 {
     if (!*ring && !(*ring = calloc(size, sizeof **ring)))
         return NULL;
@@ -22,7 +20,7 @@ static struct ring_slot *ring_slot_for(struct ring_slot **ring, uint32_t size, u
 }
 
 /* True when the time is before what the ring remembers. */
-static bool is_old(uint64_t clock, uint32_t size, uint64_t ltime)
+bool ring_is_past(uint64_t clock, uint32_t size, uint64_t ltime)
 {
     return clock > size && ltime < clock - size;
 }
@@ -90,7 +88,7 @@ bool handle_user_event(struct serf *serf, const struct user_event_message *event
     clock_witness(&serf->event_clock, event->ltime);
     if (event->ltime < serf->event_min_time)
         return false;
-    if (is_old(serf->event_clock, serf->config.event_buffer, event->ltime)) {
+    if (ring_is_past(serf->event_clock, serf->config.event_buffer, event->ltime)) {
         serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
                          "serf: received old event %.*s from time %llu (current: %llu)",
                          SPAN_PRINT(event->name), (unsigned long long)event->ltime,
@@ -100,14 +98,10 @@ bool handle_user_event(struct serf *serf, const struct user_event_message *event
     if (!remember_event(serf, event))
         return false;
     record_event_time(serf, event->ltime);
-    struct outbox *outbox = &serf->swim.outbox;
-    struct effect *effect = outbox_add(outbox, EFFECT_USER_EVENT);
-    if (effect) {
-        effect->user.ltime = event->ltime;
-        effect->user.coalesce = event->coalesce;
-        outbox_copy(outbox, &effect->user.name, event->name);
-        outbox_copy(outbox, &effect->user.payload, event->payload);
-    }
+    if (event_is_held(serf, event))
+        event_hold(serf, event);
+    else
+        event_tell(serf, event);
     return true;
 }
 
@@ -132,56 +126,47 @@ void write_event_ring(const struct serf *serf, struct buffer *out)
     }
 }
 
-/* --- queries --- */
+/* --- sending --- */
 
-static bool remember_query(struct serf *serf, const struct query_message *query)
+static bool exceeds(size_t size, uint32_t limit, const char *before, struct buffer *error)
 {
-    bool fresh;
-    struct ring_slot *slot =
-        ring_slot_for(&serf->query_ring, serf->config.query_buffer, query->ltime, &fresh);
-    if (!slot)
+    if (size <= limit)
         return false;
-    if (fresh) {
-        free(slot->ids);
-        *slot = (struct ring_slot){0};
-    }
-    for (uint32_t i = 0; i < slot->count; i++)
-        if (slot->ids[i] == query->id)
-            return false;
-    if (slot->count >= RING_IDS_MAX) {
-        serf_log_limited(serf, LIMITED_LIMIT, LOG_LEVEL_WARN,
-                         "serf: Dropping query '%.*s': %u queries of one Lamport time are "
-                         "remembered, the limit",
-                         SPAN_PRINT(query->name), slot->count);
-        return false;
-    }
-    uint32_t *ids = realloc(slot->ids, (slot->count + 1) * sizeof *ids);
-    if (!ids)
-        return false;
-    slot->ltime = query->ltime;
-    slot->ids = ids;
-    slot->ids[slot->count++] = query->id;
+    buffer_printf(error, before, limit);
     return true;
 }
 
-static bool handle_query(struct serf *serf, const struct query_message *query)
+bool serf_user_event(struct serf *serf, uint64_t now, struct span name, struct span payload,
+                     bool coalesce, struct buffer *error)
 {
-    if (!ltime_is_sane(serf, "a query", query->ltime))
+    serf->swim.now = now;
+    uint32_t limit = serf->config.user_event_size_limit;
+    struct user_event_message event = {
+        .ltime = serf->event_clock, .name = name, .payload = payload, .coalesce = coalesce};
+    struct buffer message;
+    if (exceeds(name.size + payload.size, limit,
+                "user event exceeds configured limit of %u bytes before encoding", error) ||
+        exceeds(name.size + payload.size, USER_EVENT_SIZE_MAX,
+                "user event exceeds sane limit of %u bytes before encoding", error))
         return false;
-    clock_witness(&serf->query_clock, query->ltime);
-    if (query->ltime < serf->query_min_time)
-        return false;
-    if (is_old(serf->query_clock, serf->config.query_buffer, query->ltime)) {
-        serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
-                         "serf: received old query %.*s from time %llu (current: %llu)",
-                         SPAN_PRINT(query->name), (unsigned long long)query->ltime,
-                         (unsigned long long)serf->query_clock);
-        return false;
+    buffer_init(&message, USER_MESSAGE_MAX);
+    serf_message_write(&message, SERF_USER_EVENT, &user_event_structure, &event);
+    bool good = !message.failed;
+    if (!good)
+        buffer_append_text(error, "out of memory");
+    good =
+        good &&
+        !exceeds(message.size, limit,
+                 "encoded user event exceeds configured limit of %u bytes after encoding", error) &&
+        !exceeds(message.size, USER_EVENT_SIZE_MAX,
+                 "encoded user event exceeds reasonable limit of %u bytes after encoding", error);
+    if (good) {
+        handle_user_event(serf, &event);
+        queue_message(serf, &serf->events, buffer_span(&message), false);
     }
-    if (!remember_query(serf, query))
-        return false;
-    record_query_time(serf, query->ltime);
-    return !(query->flags & QUERY_FLAG_NO_BROADCAST);
+    buffer_fini(&message);
+    serf_pump(serf);
+    return good;
 }
 
 void rings_fini(struct serf *serf)
@@ -269,14 +254,16 @@ static void take_relay(struct serf *serf, struct span message)
     swim_send_user_message(&serf->swim, &to, inner);
 }
 
-static void note_response(struct serf *serf, struct span message)
+static void take_response(struct serf *serf, struct span message)
 {
     struct query_response_message response;
-    if (!message_read(span_from(message, 1), &query_response_structure, &response))
+    if (!message_read(span_from(message, 1), &query_response_structure, &response)) {
         decode_failed(serf, "query response message");
-    else
-        serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageQueryResponseType: %.*s",
-                 SPAN_PRINT(response.from));
+        return;
+    }
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageQueryResponseType: %.*s",
+             SPAN_PRINT(response.from));
+    handle_query_response(serf, &response);
 }
 
 void handle_user_message(struct serf *serf, struct span message)
@@ -296,8 +283,8 @@ void handle_user_message(struct serf *serf, struct span message)
     case SERF_QUERY:
         take_query(serf, message);
         break;
-    case SERF_QUERY_RESPONSE: /* we ask no queries: a late answer to somebody before us */
-        note_response(serf, message);
+    case SERF_QUERY_RESPONSE:
+        take_response(serf, message);
         break;
     case SERF_RELAY:
         take_relay(serf, message);

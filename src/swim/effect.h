@@ -28,9 +28,15 @@ enum effect_kind {
     /* For the application. */
     EFFECT_MEMBER_EVENT,
     EFFECT_USER_EVENT,
-    EFFECT_COMMAND_DONE, /* a join, leave, force-leave or tag change is finished */
-    EFFECT_RECORD,       /* append lines to the snapshot */
-    EFFECT_STOP,         /* the member must stop: leave nothing, close everything */
+    EFFECT_QUERY,           /* somebody's: answer with serf_respond */
+    EFFECT_QUERY_ACK,       /* to a query of our own: it has arrived */
+    EFFECT_QUERY_RESPONSE,  /* an answer to it */
+    EFFECT_QUERY_DONE,      /* its time is up */
+    EFFECT_KEYRING_CHANGED, /* write the keyring's file; answer with serf_keyring_saved */
+    EFFECT_KEYS_DONE,       /* a command about keys is finished */
+    EFFECT_COMMAND_DONE,    /* a join, leave, force-leave or tag change is finished */
+    EFFECT_RECORD,          /* append lines to the snapshot */
+    EFFECT_STOP,            /* the member must stop: leave nothing, close everything */
     /* From the membership core to the Serf layer; no host sees them. */
     EFFECT_SWIM_JOIN,
     EFFECT_SWIM_LEAVE,
@@ -58,6 +64,8 @@ enum stop_reason {
     STOP_RETRY_JOIN_EXHAUSTED, /* "maximum retry join attempts made, exiting" */
     STOP_NAME_CONFLICT,
 };
+
+struct key_report; /* see serf.h */
 
 /* Spans and pointers in an effect are borrowed from the core, until the next call into it other
  * than _next_effect. */
@@ -100,6 +108,27 @@ struct effect {
             struct span payload;
             bool coalesce;
         } user;
+        struct {
+            uint32_t query; /* for serf_respond */
+            uint64_t ltime;
+            uint64_t deadline; /* later answers are refused */
+            struct span name;
+            struct span payload;
+            struct span source; /* who asked */
+        } query;
+        struct {            /* EFFECT_QUERY_ACK, _RESPONSE, _DONE */
+            uint32_t query; /* what serf_query returned */
+            struct span from;
+            struct span payload;
+        } answer;
+        struct {
+            uint32_t query; /* for serf_keyring_saved */
+        } keyring;
+        struct {
+            uint32_t command; /* what serf_keys returned */
+            const struct key_report *report;
+            struct span error; /* the reference's words; empty when all went well */
+        } keys;
         struct {
             uint32_t command; /* what the command's call returned */
             bool ok;

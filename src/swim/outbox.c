@@ -188,6 +188,19 @@ void outbox_resolve(const struct outbox *outbox, struct effect *effect)
         resolve_span(outbox, &effect->user.name);
         resolve_span(outbox, &effect->user.payload);
         break;
+    case EFFECT_QUERY:
+        resolve_span(outbox, &effect->query.name);
+        resolve_span(outbox, &effect->query.payload);
+        resolve_span(outbox, &effect->query.source);
+        break;
+    case EFFECT_QUERY_ACK:
+    case EFFECT_QUERY_RESPONSE:
+        resolve_span(outbox, &effect->answer.from);
+        resolve_span(outbox, &effect->answer.payload);
+        break;
+    case EFFECT_KEYS_DONE:
+        resolve_span(outbox, &effect->keys.error);
+        break;
     case EFFECT_RECORD:
         resolve_span(outbox, &effect->record.lines);
         break;

@@ -142,6 +142,7 @@ static void start_probe(struct swim *swim, uint32_t member)
     probe->sequence = ++swim->sequence;
     probe->incarnation = member_at(&swim->table, member)->incarnation;
     probe->nacks_expected = probe->nacks_received = 0;
+    probe->sent_at = swim->now;
     probe->deadline = swim->now + interval;
     probe->stream = 0;
     probe->reached_by_tcp = false;
@@ -258,11 +259,12 @@ static void decode_failed(struct swim *swim, const struct endpoint *from, const 
                      swim_from_text(from, text));
 }
 
-/* Gossip rides along only to where the question came from: an answer that a stranger had sent to
- * somebody else must not grow, nor use up what others should hear. */
-static void send_ack(struct swim *swim, const struct endpoint *to, uint32_t sequence, bool to_asker)
+/* A payload goes, and gossip rides along, only to where the question came from: an answer that a
+ * stranger had sent to somebody else must not grow, nor use up what others should hear. */
+static void send_ack(struct swim *swim, const struct endpoint *to, uint32_t sequence,
+                     struct span payload, bool to_asker)
 {
-    struct ack_message ack = {.sequence = sequence};
+    struct ack_message ack = {.sequence = sequence, .payload = payload};
     if (!swim_begin_datagram(swim, MESSAGE_ACK, &ack_structure, &ack))
         return;
     if (to_asker)
@@ -286,7 +288,12 @@ void swim_handle_ping(struct swim *swim, const struct endpoint *from, struct spa
         return;
     }
     struct endpoint to = reply_address(from, ping.source_address, ping.source_port);
-    send_ack(swim, &to, ping.sequence, endpoint_equal(&to, from));
+    bool to_asker = endpoint_equal(&to, from);
+    buffer_reset(&swim->scratch);
+    if (to_asker && swim->hooks.ack_payload)
+        swim->hooks.ack_payload(swim->hooks.context, &swim->scratch);
+    struct span payload = swim->scratch.failed ? SPAN_EMPTY : buffer_span(&swim->scratch);
+    send_ack(swim, &to, ping.sequence, payload, to_asker);
 }
 
 static bool add_relay(struct swim *swim, struct relay *relay)
@@ -381,13 +388,17 @@ void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span
         return;
     }
     if (swim->probe.phase != PROBE_IDLE && swim->probe.sequence == ack.sequence) {
+        /* An answer that came through helpers says nothing about the time to the member itself. */
+        if (swim->probe.phase == PROBE_DIRECT && swim->hooks.ping_completed)
+            swim->hooks.ping_completed(swim->hooks.context, swim->probe.member,
+                                       swim->now - swim->probe.sent_at, ack.payload);
         succeed_probe(swim);
         return;
     }
     struct relay *relay = number_map_find(&swim->relays, ack.sequence);
     if (!relay)
         return;
-    send_ack(swim, &relay->reply_to, relay->asked_sequence, relay->to_asker);
+    send_ack(swim, &relay->reply_to, relay->asked_sequence, SPAN_EMPTY, relay->to_asker);
     free_relay(swim, relay);
 }
 

@@ -56,6 +56,12 @@ struct swim_hooks {
     void (*broadcasts)(void *context, size_t limit, struct compound *compound);
     /* Appends the state for a push/pull. */
     void (*local_state)(void *context, bool join, struct buffer *out);
+    /* Appends what an ack carries; NULL: nothing. */
+    void (*ack_payload)(void *context, struct buffer *out);
+    /* A member has answered a ping of our own in time: `round_trip` in nanoseconds, and what its
+     * ack carried. NULL: nobody wants to know. */
+    void (*ping_completed)(void *context, uint32_t member, uint64_t round_trip,
+                           struct span payload);
 };
 
 /* Kinds of log lines that a peer can provoke; each has a budget of its own. */
@@ -84,7 +90,7 @@ struct probe {
     uint32_t sequence;
     uint32_t incarnation; /* of the member when the probe began */
     uint32_t nacks_expected, nacks_received;
-    uint64_t deadline;
+    uint64_t sent_at, deadline;
     uint32_t stream; /* of the TCP ping, or 0 */
     bool reached_by_tcp;
 };

@@ -45,6 +45,12 @@ static const struct msgpack_field query_fields[] = {
 };
 const struct msgpack_structure query_structure = STRUCTURE(query_fields);
 
+static const struct msgpack_field tag_filter_fields[] = {
+    {"Expr", FIELD_STRING, offsetof(struct tag_filter_message, expression), 1, false},
+    {"Tag", FIELD_STRING, offsetof(struct tag_filter_message, tag), 0, false},
+};
+const struct msgpack_structure tag_filter_structure = STRUCTURE(tag_filter_fields);
+
 static const struct msgpack_field query_response_fields[] = {
     {"Flags", FIELD_U32, offsetof(struct query_response_message, flags), 3, false},
     {"From", FIELD_STRING, offsetof(struct query_response_message, from), 2, false},

@@ -55,6 +55,12 @@ enum {
     QUERY_FLAG_NO_BROADCAST = 2,
 };
 
+/* A filter by tag, behind its kind byte 1. */
+struct tag_filter_message {
+    struct span expression; /* a regular expression, not anchored */
+    struct span tag;
+};
+
 struct query_response_message {
     uint64_t ltime;
     uint32_t id;
@@ -131,6 +137,7 @@ extern const struct msgpack_structure leave_intent_structure;
 extern const struct msgpack_structure join_intent_structure;
 extern const struct msgpack_structure user_event_structure;
 extern const struct msgpack_structure query_structure;
+extern const struct msgpack_structure tag_filter_structure;
 extern const struct msgpack_structure query_response_structure;
 extern const struct msgpack_structure serf_push_pull_structure;
 extern const struct msgpack_structure event_slot_structure;

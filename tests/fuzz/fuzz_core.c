@@ -2,6 +2,8 @@
  * with what must always hold checked after every step. Limits are set low, so that they are met. */
 #include "serf_internal.h"
 
+#include "keyring.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -39,6 +41,9 @@ struct world {
     uint64_t now;
     uint32_t streams[16], requests[4];
     uint32_t stream_count, request_count;
+    uint32_t queries[4], saves[4];
+    uint32_t query_count, save_count;
+    struct buffer error;
     uint32_t commands_asked, commands_done;
     uint32_t incarnation;
     uint64_t clocks[3];
@@ -65,10 +70,16 @@ static void drain(struct world *world)
             world->requests[world->request_count++ % 4] = effect.resolve.request;
         else if (effect.kind == EFFECT_COMMAND_DONE)
             world->commands_done++;
+        else if (effect.kind == EFFECT_QUERY)
+            world->queries[world->query_count++ % 4] = effect.query.query;
+        else if (effect.kind == EFFECT_KEYRING_CHANGED)
+            world->saves[world->save_count++ % 4] = effect.keyring.query;
+        else if (effect.kind == EFFECT_KEYS_DONE)
+            assert(effect.keys.report->errors <= effect.keys.report->responses);
         else if (effect.kind == EFFECT_RECORD)
             check_record(world, effect.record.lines);
         else if (effect.kind == EFFECT_PACKET)
-            assert(effect.packet.datagram.size <= 1500);
+            assert(effect.packet.datagram.size <= 2048); /* an answer, relayed */
     }
 }
 
@@ -86,6 +97,8 @@ static void check(struct world *world)
     assert(table->record_count <= MEMBERS_MAX && swim->streams.count <= STREAMS_MAX);
     assert(world->serf->intents.count <= QUEUE_MAX + 256);
     assert(world->serf->events.count <= QUEUE_MAX + 256);
+    assert(world->serf->open_queries.count <= OPEN_QUERIES_MAX);
+    assert(world->serf->collectors.count <= COLLECTORS_MAX);
     assert(swim->incarnation >= world->incarnation && swim->outbox.lost == 0);
     world->incarnation = swim->incarnation;
     const uint64_t clocks[3] = {world->serf->clock, world->serf->event_clock,
@@ -119,6 +132,30 @@ static struct endpoint some_endpoint(struct input *input)
     return endpoint;
 }
 
+static void ask(struct world *world, struct span bytes, uint8_t op)
+{
+    struct tag tag = {span_text("role"), bytes};
+    struct serf_query_parameters parameters = {.name = bytes,
+                                               .payload = bytes,
+                                               .nodes = &bytes,
+                                               .node_count = op & 64 ? 1 : 0,
+                                               .tags = &tag,
+                                               .tag_count = op & 128 ? 1 : 0,
+                                               .acknowledge = op & 32,
+                                               .relay_factor = op & 7};
+    uint32_t query = serf_query(world->serf, world->now, &parameters, &world->error);
+    assert((query == 0) == (world->error.size > 0));
+    if (op & 16)
+        serf_query_cancel(world->serf, query);
+}
+
+static bool matches(struct span expression, struct span text, struct buffer *error)
+{
+    if (expression.size == 0)
+        buffer_append_text(error, "empty");
+    return expression.size > 0 && text.size > 0 && expression.data[0] == text.data[0];
+}
+
 static void step(struct world *world, struct input *input)
 {
     uint8_t op = take(input);
@@ -126,7 +163,7 @@ static void step(struct world *world, struct input *input)
     struct endpoint from = some_endpoint(input);
     uint32_t stream = world->streams[take(input) % 16];
     struct span bytes;
-    switch (op % 14) {
+    switch (op % 18) {
     case 0:
     case 1:
     case 2:
@@ -180,7 +217,26 @@ static void step(struct world *world, struct input *input)
             serf_retry_join(serf, world->now, &bytes, 1, NANOSECONDS_PER_S, 3, false);
         }
         break;
+    case 14:
+        bytes = take_span(input);
+        serf_user_event(serf, world->now, bytes, bytes, op & 64, &world->error);
+        break;
+    case 15:
+        bytes = take_span(input);
+        ask(world, bytes, op);
+        break;
+    case 16:
+        bytes = take_span(input);
+        serf_respond(serf, world->now, world->queries[take(input) % 4], bytes, &world->error);
+        serf_keyring_saved(serf, world->now, world->saves[take(input) % 4],
+                           op & 64 ? NULL : "disk full");
+        break;
+    case 17:
+        bytes = take_span(input);
+        serf_keys(serf, world->now, (enum key_operation)(op >> 6), bytes, op & 7);
+        break;
     }
+    buffer_reset(&world->error);
     drain(world);
     check(world);
 }
@@ -203,6 +259,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     config.swim.stream_bytes_max = 1 << 16;
     config.max_queue_depth = QUEUE_MAX;
     config.record = true;
+    config.expression_matches = matches;
+    struct keyring *keyring = NULL;
+    if (take(&input) & 1) { /* read and written in the clear, or no input would get in */
+        keyring = keyring_new();
+        keyring_add(keyring, span_text("0123456789abcdef"));
+        config.swim.keyring = keyring;
+        config.swim.verify_incoming = config.swim.verify_outgoing = false;
+    }
+    buffer_init(&world.error, 4096);
     config.reconnect_timeout = config.tombstone_timeout = 60 * NANOSECONDS_PER_S;
     endpoint_from_text(&config.swim.advertise, "10.0.0.7", 7946);
     world.serf = serf_new(&config, &pool, seed, world.now, &error);
@@ -213,6 +278,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     advance(&world, 300 * NANOSECONDS_PER_S);
     check(&world);
     serf_free(world.serf);
+    keyring_free(keyring);
+    buffer_fini(&world.error);
     intern_fini(&pool);
     buffer_fini(&error);
     return 0;

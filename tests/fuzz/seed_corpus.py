@@ -73,7 +73,7 @@ def chunk(data):
 
 def core(*steps):
     """Steps of fuzz_core: operation, endpoint, stream index, then what the operation takes."""
-    return b"\x01" + b"".join(steps)
+    return b"\x01\x00" + b"".join(steps)
 
 
 def packet(data):
@@ -87,10 +87,20 @@ CORE = {
                  bytes([11, 0, 0]) + chunk(b"10.0.0.3"), bytes([9, 0, 0]),
                  bytes([7, 0, 0]) + chunk(STATE), WAIT, bytes([13, 0, 0]) + chunk(b"")),
     "accepted": core(bytes([6, 3, 0]), bytes([7, 3, 0]) + chunk(STATE), WAIT,
-                     bytes([5, 0, 0, 200]), bytes([67 + 14, 0, 0]) + chunk(b"")),
-    "policy": core(bytes([111, 0, 0]) + chunk(b"serf"), WAIT, bytes([76 + 6, 3, 0, 0]),
+                     bytes([5, 0, 0, 200]), bytes([65, 0, 0]) + chunk(b"")),
+    "policy": core(bytes([103, 0, 0]) + chunk(b"serf"), WAIT, bytes([66, 3, 0, 0]),
                    bytes([9, 0, 0]), bytes([7, 0, 0]) + chunk(STATE), WAIT, WAIT),
 }
+def response(ltime, number, name, flags=0, payload=b"p"):
+    return bytes([p.USER, 5]) + p.pack({"Flags": flags, "From": name, "ID": number,
+                                        "LTime": ltime, "Payload": payload})
+
+
+CORE["questions"] = core(bytes([14, 0, 0]) + chunk(b"deploy"), bytes([15 + 36, 0, 0]) + chunk(b"q"),
+                         packet(response(1, 7, "friend")), WAIT,
+                         packet(DATAGRAMS["query"]), bytes([16, 0, 0]) + chunk(b"answer") + b"\0\0",
+                         bytes([17, 0, 0]) + chunk(b"fedcba9876543210"), WAIT, WAIT)
+CORE["keys"] = b"\x01\x01" + CORE["questions"][2:]
 STREAMS = {
     "push-pull": STATE, "compressed": p.compress(STATE), "ping": p.ping("self"),
     "user": p.message(p.USER, {"UserMsgLen": 3}) + b"abc",

@@ -181,6 +181,32 @@ static void join_and_retry(struct life *life)
         receive_state(life, stream);
 }
 
+static void ask_and_tell(struct life *life)
+{
+    struct buffer error;
+    struct span nodes[] = {span_text("self"), span_text("peer")};
+    struct serf_query_parameters parameters = {.name = span_text("q"),
+                                               .nodes = nodes,
+                                               .node_count = 2,
+                                               .acknowledge = true,
+                                               .relay_factor = 1};
+    struct query_response_message response = {
+        .ltime = 5, .from = span_text("peer"), .payload = span_text("x")};
+    buffer_init(&error, 256);
+    serf_user_event(life->serf, life->now, span_text("e"), span_text("p"), true, &error);
+    serf_query(life->serf, life->now, &parameters, &error);
+    drain(life);
+    deliver_user(life, SERF_QUERY_RESPONSE, &query_response_structure, &response);
+    serf_respond(life->serf, life->now, 1, span_text("a"), &error);
+    serf_keys(life->serf, life->now, KEY_INSTALL, span_text("0123456789abcdef"), 0);
+    serf_keys(life->serf, life->now, KEY_LIST, SPAN_EMPTY, 0);
+    drain(life);
+    serf_keyring_saved(life->serf, life->now, 2, NULL);
+    drain(life);
+    advance(life, 10 * NANOSECONDS_PER_S);
+    buffer_fini(&error);
+}
+
 static const char remembered[] = "alive: before 10.0.0.8:7946\nalive: self 10.0.0.1:7946\n"
                                  "alive: gone 10.0.0.9:1\nnot-alive: gone\nclock: 3\n";
 
@@ -214,6 +240,7 @@ static bool live(struct keyring *keyring)
         receive_packets(&life);
         join_and_retry(&life);
         advance(&life, 2 * NANOSECONDS_PER_S);
+        ask_and_tell(&life);
         serf_set_tags(life.serf, life.now, &tag, 1);
         serf_force_leave(life.serf, life.now, span_text("other"), true);
         drain(&life);

@@ -110,6 +110,7 @@ void network_free(struct network *network)
         serf_free(network->hosts[i].serf);
         buffer_fini(&network->hosts[i].log);
         buffer_fini(&network->hosts[i].events);
+        buffer_fini(&network->hosts[i].answers);
         buffer_fini(&network->hosts[i].snapshot);
         buffer_fini(&network->hosts[i].done_error);
     }
@@ -145,6 +146,7 @@ struct host *network_start(struct network *network, uint32_t number, const char 
         host->number = number;
         buffer_init(&host->log, 1 << 26);
         buffer_init(&host->events, 1 << 24);
+        buffer_init(&host->answers, 1 << 24);
         buffer_init(&host->snapshot, 1 << 24);
         buffer_init(&host->done_error, 1 << 16);
     }
@@ -354,6 +356,23 @@ static void note_members(struct host *host, const struct effect *effect)
     buffer_append_text(&host->events, "\n");
 }
 
+static void note_keys(struct host *host, const struct effect *effect)
+{
+    const struct key_report *report = effect->keys.report;
+    buffer_printf(&host->answers, "keys %u nodes=%u responses=%u errors=%u error=%.*s",
+                  effect->keys.command, report->nodes, report->responses, report->errors,
+                  SPAN_PRINT(effect->keys.error));
+    for (uint32_t i = 0; i < report->message_count; i++)
+        buffer_printf(&host->answers, " [%.*s: %.*s]", SPAN_PRINT(report->messages[i].node),
+                      SPAN_PRINT(report->messages[i].text));
+    for (uint32_t i = 0; i < report->key_count; i++)
+        buffer_printf(&host->answers, " %s=%u", report->keys[i].key, report->keys[i].nodes);
+    for (uint32_t i = 0; i < report->primary_count; i++)
+        buffer_printf(&host->answers, " primary %s=%u", report->primary_keys[i].key,
+                      report->primary_keys[i].nodes);
+    buffer_append_text(&host->answers, "\n");
+}
+
 static void perform(struct network *network, struct host *host, const struct effect *effect)
 {
     switch (effect->kind) {
@@ -399,6 +418,30 @@ static void perform(struct network *network, struct host *host, const struct eff
         buffer_reset(&host->done_error);
         buffer_append_span(&host->done_error, effect->done.error);
         break;
+    case EFFECT_QUERY:
+        buffer_printf(&host->events, "query %.*s %.*s from %.*s\n", SPAN_PRINT(effect->query.name),
+                      SPAN_PRINT(effect->query.payload), SPAN_PRINT(effect->query.source));
+        if (host->answer && host->query_count < 16)
+            host->queries[host->query_count++] = effect->query.query;
+        break;
+    case EFFECT_QUERY_ACK:
+        buffer_printf(&host->answers, "ack %u %.*s\n", effect->answer.query,
+                      SPAN_PRINT(effect->answer.from));
+        break;
+    case EFFECT_QUERY_RESPONSE:
+        buffer_printf(&host->answers, "answer %u %.*s %.*s\n", effect->answer.query,
+                      SPAN_PRINT(effect->answer.from), SPAN_PRINT(effect->answer.payload));
+        break;
+    case EFFECT_QUERY_DONE:
+        buffer_printf(&host->answers, "done %u\n", effect->answer.query);
+        break;
+    case EFFECT_KEYRING_CHANGED:
+        if (host->save_count < 16)
+            host->saves[host->save_count++] = effect->keyring.query;
+        break;
+    case EFFECT_KEYS_DONE:
+        note_keys(host, effect);
+        break;
     case EFFECT_RECORD:
         buffer_append_span(&host->snapshot, effect->record.lines);
         break;
@@ -413,8 +456,19 @@ static void perform(struct network *network, struct host *host, const struct eff
 void host_drain(struct network *network, struct host *host)
 {
     struct effect effect;
-    while (host->serf && serf_next_effect(host->serf, &effect))
-        perform(network, host, &effect);
+    for (;;) {
+        while (host->serf && serf_next_effect(host->serf, &effect))
+            perform(network, host, &effect);
+        /* Answers are inputs: they wait until all effects have been taken. */
+        if (host->serf && host->query_count > 0)
+            serf_respond(host->serf, network->now, host->queries[--host->query_count],
+                         span_text(host->answer), &host->done_error);
+        else if (host->serf && host->save_count > 0)
+            serf_keyring_saved(host->serf, network->now, host->saves[--host->save_count],
+                               host->keyring_error);
+        else
+            return;
+    }
 }
 
 /* --- running --- */

@@ -16,12 +16,19 @@ struct host {
     bool paused;   /* neither sends nor reads, as a stopped process */
     bool stopped;  /* EFFECT_STOP came */
     char name[32];
-    struct buffer log;                 /* every log line, newline-terminated */
-    struct buffer snapshot;            /* what was recorded, over all lives */
-    struct buffer events;              /* "member-join a b\n" as the application sees them */
+    struct buffer log;      /* every log line, newline-terminated */
+    struct buffer snapshot; /* what was recorded, over all lives */
+    struct buffer answers;  /* "ack N from\n", "answer N from payload\n", "done N\n", "keys ..." */
+    struct buffer events;   /* "member-join a b\n" as the application sees them */
     uint32_t done_command, done_count; /* the last EFFECT_COMMAND_DONE */
     bool done_ok;
     struct buffer done_error;
+    const char *answer;        /* to every query; NULL: none */
+    const char *keyring_error; /* why its keyring can't be saved; NULL: it can */
+    uint32_t queries[16];      /* waiting for the answer */
+    uint32_t query_count;
+    uint32_t saves[16]; /* keyrings to be saved */
+    uint32_t save_count;
 };
 
 struct link_rule {

@@ -69,3 +69,18 @@ bool base64_decode(struct span text, struct buffer *out, size_t *offset)
     }
     return true;
 }
+
+void base64_encode(struct span bytes, struct buffer *out)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for (size_t at = 0; at < bytes.size; at += 3) {
+        size_t left = bytes.size - at;
+        uint32_t bits = (uint32_t)bytes.data[at] << 16;
+        bits |= left > 1 ? (uint32_t)bytes.data[at + 1] << 8 : 0;
+        bits |= left > 2 ? bytes.data[at + 2] : 0;
+        char group[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+                         left > 1 ? digits[bits >> 6 & 63] : '=',
+                         left > 2 ? digits[bits & 63] : '='};
+        buffer_append(out, group, sizeof group);
+    }
+}
