@@ -123,7 +123,8 @@ static void perform(struct node *node, const struct effect *effect)
         node->stop_reason = effect->stop.reason;
         loop_defer(&node->stop);
         break;
-    default: /* between the layers of the core */
+    default:
+        node_query_perform(node, effect);
         break;
     }
 }
@@ -186,6 +187,7 @@ static void destroy(struct node *node)
     loop_task_cancel(&node->answer_unresolved);
     loop_task_cancel(&node->stop);
     node_commands_free(node);
+    node_queries_free(node);
     node_streams_free(node);
     listener_free(node->listener);
     udp_free(node->udp);
@@ -353,6 +355,7 @@ struct node *node_new(struct loop *loop, const struct node_config *config, struc
     loop_task_init(&node->answer_unresolved, loop, on_answer_unresolved, node);
     loop_task_init(&node->stop, loop, on_stop, node);
     node_commands_init(node);
+    node_queries_init(node);
     if (!start(node, config, error)) {
         destroy(node);
         return NULL;

@@ -17,6 +17,17 @@ struct node_callbacks {
                          const struct member_view *members, size_t count);
     void (*user_event)(void *context, uint64_t ltime, struct span name, struct span payload,
                        bool coalesce);
+    /* Somebody's query: answered with node_respond until `deadline` (loop_now's time). The spans
+     * here and below are valid until the next call of this header. */
+    void (*query)(void *context, uint32_t query, uint64_t ltime, uint64_t deadline,
+                  struct span name, struct span payload, struct span source);
+    /* A query of our own: `from` has got it; has answered; no more answers come. */
+    void (*query_ack)(void *context, uint32_t query, struct span from);
+    void (*query_response)(void *context, uint32_t query, struct span from, struct span payload);
+    void (*query_done)(void *context, uint32_t query);
+    /* A member has changed our keyring over the cluster: write its file, if there is one, and call
+     * node_keyring_saved. */
+    void (*keyring_changed)(void *context, uint32_t query);
     /* The member must stop by the protocol's own decision; the owner calls node_free, at once or
      * later. */
     void (*stopped)(void *context, enum stop_reason reason);
@@ -60,5 +71,32 @@ void node_set_tags(struct node *node, const struct tag *tags, size_t count, node
                    void *context);
 void node_retry_join(struct node *node, const struct span *addresses, size_t count,
                      uint64_t interval, uint32_t max_attempts, bool replay);
+
+/* --- user events, queries and keys (serf.h) ---
+ *
+ * The three that return at once must not be called from inside a callback of the node. */
+
+/* False with the reference's words in `error`. */
+bool node_user_event(struct node *node, struct span name, struct span payload, bool coalesce,
+                     struct buffer *error);
+/* The query's number, which the callbacks carry; 0 with the reference's words in `error`. */
+uint32_t node_query(struct node *node, const struct serf_query_parameters *parameters,
+                    struct buffer *error);
+/* False with the reference's words in `error`. */
+bool node_respond(struct node *node, uint32_t query, struct span payload, struct buffer *error);
+
+/* No more callbacks for this query. */
+void node_query_cancel(struct node *node, uint32_t query);
+
+/* `error`: why the keyring's file could not be written ("Failed to write keyring file: ..."), or
+ * NULL when it was, or there is none. */
+void node_keyring_saved(struct node *node, uint32_t query, const char *error);
+
+/* `error`: the reference's words, empty when all members did it. The report is borrowed. */
+typedef void node_keys_done(void *context, const struct key_report *report, struct span error);
+
+/* `done` is called once, from the loop, unless the node is freed before. */
+void node_keys(struct node *node, enum key_operation operation, struct span key,
+               uint8_t relay_factor, node_keys_done *done, void *context);
 
 #endif

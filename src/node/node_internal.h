@@ -3,6 +3,7 @@
  * node.c          brings what happens to the core and does what the core wants done
  * node_stream.c   the core's stream ids and the connections behind them
  * node_command.c  commands, from the call to the answer
+ * node_query.c    user events, queries and keys
  * node_start.c    binding, and the address to advertise */
 #ifndef NODE_NODE_INTERNAL_H
 #define NODE_NODE_INTERNAL_H
@@ -70,6 +71,12 @@ struct node {
 
     struct snapshot_file *snapshot; /* NULL: none is kept */
 
+    struct key_request_call *key_calls, **key_calls_end; /* waiting for the core, oldest first */
+    struct key_request_call *key_calls_running;
+    struct loop_task start_key_calls;
+    struct keyring_save *saves, **saves_end; /* answers of the owner, oldest first */
+    struct loop_task answer_saves;
+
     struct loop_task answer_unresolved, stop;
     uint32_t unresolved[UNRESOLVED_MAX];
     unsigned unresolved_count;
@@ -100,6 +107,11 @@ void node_stream_perform(struct node *node, const struct effect *effect);
 /* Reads what has arrived on every stream, until `end`. True when more may be there. */
 bool node_streams_receive(struct node *node, uint64_t end);
 void node_streams_free(struct node *node);
+
+/* node_query.c */
+void node_queries_init(struct node *node);
+void node_query_perform(struct node *node, const struct effect *effect);
+void node_queries_free(struct node *node);
 
 /* node_command.c */
 void node_commands_init(struct node *node);

@@ -210,3 +210,51 @@ void serf_retry_join(struct serf *serf, uint64_t now, const struct span *address
     write_down("retry-join %zu %llu %u %d; ", count, (unsigned long long)interval, max_attempts,
                replay);
 }
+
+bool serf_user_event(struct serf *serf, uint64_t now, struct span name, struct span payload,
+                     bool coalesce, struct buffer *error)
+{
+    (void)error;
+    input(serf, now);
+    write_down("event %.*s %.*s%s; ", SPAN_PRINT(name), SPAN_PRINT(payload),
+               coalesce ? " coalesced" : "");
+    return true;
+}
+
+uint32_t serf_query(struct serf *serf, uint64_t now, const struct serf_query_parameters *parameters,
+                    struct buffer *error)
+{
+    (void)error;
+    input(serf, now);
+    write_down("query %.*s; ", SPAN_PRINT(parameters->name));
+    return 5;
+}
+
+void serf_query_cancel(struct serf *serf, uint32_t query)
+{
+    assert_ptr_equal(serf, &handle);
+    write_down("cancel %u; ", query);
+}
+
+bool serf_respond(struct serf *serf, uint64_t now, uint32_t query, struct span payload,
+                  struct buffer *error)
+{
+    (void)error;
+    input(serf, now);
+    write_down("respond %u %.*s; ", query, SPAN_PRINT(payload));
+    return true;
+}
+
+uint32_t serf_keys(struct serf *serf, uint64_t now, enum key_operation operation, struct span key,
+                   uint8_t relay_factor)
+{
+    input(serf, now);
+    write_down("keys %d %zu %u; ", (int)operation, key.size, relay_factor);
+    return 7;
+}
+
+void serf_keyring_saved(struct serf *serf, uint64_t now, uint32_t query, const char *error)
+{
+    input(serf, now);
+    write_down("saved %u %s; ", query, error ? error : "well");
+}

@@ -20,6 +20,8 @@ struct world {
     uint32_t count;
     char error[128];
     bool free_in_callback;
+    char told[512]; /* callbacks about queries and keys */
+    unsigned tellings;
 
     struct udp *udp;
     struct endpoint udp_at;
@@ -58,6 +60,57 @@ static void on_member_event(void *context, enum member_event_type type,
     (void)count;
     world.member_events++;
     maybe_free();
+}
+
+static void __attribute__((format(printf, 1, 2))) tell(const char *format, ...)
+{
+    size_t used = strlen(world.told);
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(world.told + used, sizeof world.told - used, format, arguments);
+    va_end(arguments);
+    world.tellings++;
+    maybe_free();
+}
+
+static void on_query(void *context, uint32_t query, uint64_t ltime, uint64_t deadline,
+                     struct span name, struct span payload, struct span source)
+{
+    (void)context;
+    tell("query %u %llu %llu %.*s %.*s %.*s; ", query, (unsigned long long)ltime,
+         (unsigned long long)deadline, SPAN_PRINT(name), SPAN_PRINT(payload), SPAN_PRINT(source));
+}
+
+static void on_query_ack(void *context, uint32_t query, struct span from)
+{
+    (void)context;
+    tell("ack %u %.*s; ", query, SPAN_PRINT(from));
+}
+
+static void on_query_response(void *context, uint32_t query, struct span from, struct span payload)
+{
+    (void)context;
+    tell("response %u %.*s %.*s; ", query, SPAN_PRINT(from), SPAN_PRINT(payload));
+}
+
+static void on_query_done(void *context, uint32_t query)
+{
+    (void)context;
+    tell("done %u; ", query);
+}
+
+static void on_keyring_changed(void *context, uint32_t query)
+{
+    (void)context;
+    node_keyring_saved(world.node, query, "full");
+    node_keyring_saved(world.node, query + 1, NULL);
+    tell("keyring %u; ", query);
+}
+
+static void on_keys_done(void *context, const struct key_report *report, struct span text)
+{
+    assert_ptr_equal(context, &world);
+    tell("keys %u %.*s; ", report->nodes, SPAN_PRINT(text));
 }
 
 static void on_stopped(void *context, enum stop_reason reason)
@@ -135,6 +188,11 @@ static struct node_config config_for(const char *bind_address)
     config.callbacks = (struct node_callbacks){
         .log = on_log,
         .member_event = on_member_event,
+        .query = on_query,
+        .query_ack = on_query_ack,
+        .query_response = on_query_response,
+        .query_done = on_query_done,
+        .keyring_changed = on_keyring_changed,
         .stopped = on_stopped,
     };
     return config;
@@ -428,6 +486,53 @@ static void the_node_may_be_freed_inside_any_callback(void **state)
     assert_true(fake.freed);
 }
 
+static void events_and_queries_are_passed_on_and_their_answers_come_from_the_loop(void **state)
+{
+    (void)state;
+    struct serf_query_parameters parameters = {.name = span_text("q")};
+    start();
+    loop_turn(world.loop, false);
+    fake_say((struct effect){.kind = EFFECT_QUERY,
+                             .query = {.query = 3,
+                                       .ltime = 4,
+                                       .deadline = 5,
+                                       .name = span_text("n"),
+                                       .payload = span_text("p"),
+                                       .source = span_text("s")}});
+    fake_say(
+        (struct effect){.kind = EFFECT_QUERY_ACK, .answer = {.query = 5, .from = span_text("a")}});
+    fake_say(
+        (struct effect){.kind = EFFECT_QUERY_RESPONSE,
+                        .answer = {.query = 5, .from = span_text("b"), .payload = span_text("c")}});
+    fake_say((struct effect){.kind = EFFECT_QUERY_DONE, .answer = {.query = 5}});
+    assert_true(node_user_event(world.node, span_text("e"), span_text("x"), true, &error));
+    assert_string_equal(world.told, "");
+    assert_true(loop_until(world.loop, &world.tellings, 4));
+    assert_string_equal(world.told, "query 3 4 5 n p s; ack 5 a; response 5 b c; done 5; ");
+    assert_int_equal(node_query(world.node, &parameters, &error), 5);
+    assert_true(node_respond(world.node, 3, span_text("r"), &error));
+    node_query_cancel(world.node, 5);
+    assert_string_equal(fake.diary, "event e x coalesced; query q; respond 3 r; cancel 5; ");
+}
+
+static void keys_are_changed_and_their_files_written_by_way_of_the_loop(void **state)
+{
+    (void)state;
+    static const struct key_report report = {.nodes = 9};
+    start();
+    loop_turn(world.loop, false);
+    fake_say((struct effect){.kind = EFFECT_KEYS_DONE,
+                             .keys = {.command = 7, .report = &report, .error = span_text("why")}});
+    fake_say((struct effect){.kind = EFFECT_KEYRING_CHANGED, .keyring = {.query = 8}});
+    node_keys(world.node, KEY_USE, span_text("0123456789abcdef"), 2, on_keys_done, &world);
+    assert_string_equal(fake.diary, "");
+    assert_true(loop_until(world.loop, &world.tellings, 2));
+    loop_turn(world.loop, false);
+    loop_turn(world.loop, false);
+    assert_string_equal(world.told, "keys 9 why; keyring 8; ");
+    assert_string_equal(fake.diary, "keys 1 16 2; saved 8 full; saved 9 well; ");
+}
+
 static void a_stop_is_told_after_the_step_that_caused_it(void **state)
 {
     (void)state;
@@ -525,6 +630,8 @@ int main(void)
         TEST(commands_are_copied_and_answered_from_the_loop),
         TEST(the_node_may_be_freed_inside_any_callback),
         TEST(a_stop_is_told_after_the_step_that_caused_it),
+        TEST(events_and_queries_are_passed_on_and_their_answers_come_from_the_loop),
+        TEST(keys_are_changed_and_their_files_written_by_way_of_the_loop),
         TEST(the_bound_address_is_advertised_and_both_sockets_share_its_port),
         TEST(bound_to_every_address_a_private_one_is_advertised),
         TEST(a_public_address_without_encryption_is_warned_of),
