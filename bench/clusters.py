@@ -90,6 +90,10 @@ class LogReader:
     def known(self, index):
         return sum(event == b"Join" for event in self.states[index].values())
 
+    def event(self, index, member):
+        """The last event that agent logged about the member, or None."""
+        return self.states[index].get(member.name.encode())
+
     def all_know(self, count):
         return all(len(states) >= count for states in self.states) and all(
             self.known(index) == count for index in range(len(self.agents)))
