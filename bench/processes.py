@@ -35,14 +35,15 @@ def datagrams_lost(port):
     return lost
 
 
-def private_copy(source, target):
-    """A copy on the disk that nobody else has mapped. It is in the page cache in pieces of a
-    megabyte, as somebody left it who writes so much at a time: where the cache has such pieces, a
-    kernel maps a whole one for each page that is touched, so this is when a program needs most."""
-    with open(source, "rb") as original, open(target, "wb", buffering=0) as copy:
-        while piece := original.read(PIECE_SIZE):
-            copy.write(piece)
-        os.fsync(copy.fileno())
+def private_copy(image, target):
+    """A program file on the disk that nobody else has mapped. It is in the page cache in pieces of
+    a megabyte, as somebody left it who writes so much at a time: where the cache has such pieces,
+    a kernel maps a whole one for each page that is touched, so this is when a program needs most.
+    """
+    with open(target, "wb", buffering=0) as file:
+        for start in range(0, len(image), PIECE_SIZE):
+            file.write(image[start:start + PIECE_SIZE])
+        os.fsync(file.fileno())
     os.chmod(target, 0o755)
 
 

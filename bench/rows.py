@@ -160,12 +160,14 @@ def packets_cpu(bench, program, kind):
             used = agent.cpu_seconds - before
             lost = datagrams_lost(GOSSIP_PORT)
             dropped = len(agent.log_lines("queue full"))
+            handled = {"events": lambda: len(agent.log_lines("Received event: user-event")),
+                       "pings": peers.acks}.get(kind, lambda: scale.packets)()
         finally:
             reader.close()
             agent.end()
     problems = [f"{int(count)} {what}" for count, what in
                 ((sent["refused"], "not sent"), (lost, "lost in the socket"),
-                 (dropped, "dropped")) if count]
+                 (dropped, "dropped"), (scale.packets - handled, "not handled")) if count]
     if sent["seconds"] > 1.05 * scale.packets / RATE:
         problems.append(f"sent in {sent['seconds']:.1f} s")
     return used, problems

@@ -24,6 +24,14 @@ class Traffic:
         """Sends the traffic to its end; returns what the tool counted."""
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
+        return self._counts()
+
+    def acks(self):
+        """Ends the tool; how many of its pings were answered."""
+        self.process.stdin.close()
+        return int(self._counts()["acks"])
+
+    def _counts(self):
         words = self.process.stdout.readline().split()
         return dict(zip(words[::2], map(float, words[1::2])))
 
@@ -32,7 +40,7 @@ class Traffic:
 
     def __exit__(self, *_):
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
 
 
 def address_of(number):
