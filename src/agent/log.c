@@ -61,6 +61,10 @@ struct agent_log {
     struct buffer text; /* the same as it goes out, indented */
     struct buffer held; /* output before agent_log_stream */
     uint32_t held_lines;
+    void (*waiting)(void *context); /* NULL: lines do not gather */
+    void *waiting_context;
+    struct buffer gathered;
+    uint32_t gathered_lines;
     struct buffer pending; /* the rest of a line of which the output took a part */
     uint64_t lost;         /* lines dropped since the last one that went out */
 };
@@ -106,6 +110,7 @@ struct agent_log *agent_log_new(int output, enum log_level threshold)
     buffer_init(&log->line, LOG_LINE_SIZE_MAX + 64);
     buffer_init(&log->text, LOG_LINE_SIZE_MAX + 128);
     buffer_init(&log->held, HELD_BYTES_MAX);
+    buffer_init(&log->gathered, LOG_GATHER_SIZE);
     buffer_init(&log->pending, 2 * LOG_LINE_SIZE_MAX);
     return log;
 }
@@ -287,11 +292,46 @@ static bool report_lost(struct agent_log *log)
     return written && log->pending.size == 0;
 }
 
-/* `bytes` ends in a newline. */
-static void put(struct agent_log *log, struct span bytes)
+/* `bytes` are whole lines. */
+static void put(struct agent_log *log, struct span bytes, uint32_t lines)
 {
     if (!flush_pending(log) || !report_lost(log) || !write_whole(log, bytes))
-        log->lost++;
+        log->lost += lines;
+}
+
+void agent_log_flush(struct agent_log *log)
+{
+    if (log->gathered_lines == 0)
+        return;
+    put(log, buffer_span(&log->gathered), log->gathered_lines);
+    buffer_reset(&log->gathered);
+    log->gathered_lines = 0;
+}
+
+void agent_log_gather(struct agent_log *log, void (*waiting)(void *context), void *context)
+{
+    agent_log_flush(log);
+    log->waiting = waiting;
+    log->waiting_context = context;
+}
+
+static void put_line(struct agent_log *log, enum log_level level, struct span line)
+{
+    if (!log->waiting) {
+        put(log, line, 1);
+        return;
+    }
+    if (log->gathered.size + line.size > LOG_GATHER_SIZE)
+        agent_log_flush(log);
+    if (!buffer_append_span(&log->gathered, line)) {
+        agent_log_flush(log);
+        put(log, line, 1);
+        return;
+    }
+    if (log->gathered_lines++ == 0)
+        log->waiting(log->waiting_context);
+    if (level > LOG_LEVEL_INFO)
+        agent_log_flush(log);
 }
 
 static void output_line(struct agent_log *log, enum log_level level, struct span line)
@@ -306,7 +346,7 @@ static void output_line(struct agent_log *log, enum log_level level, struct span
     if (text->failed) {
         log->lost++;
     } else if (log->streaming) {
-        put(log, buffer_span(text));
+        put_line(log, level, buffer_span(text));
     } else if (log->held_lines >= LOG_HELD_LINES_MAX ||
                !buffer_append_span(&log->held, buffer_span(text))) {
         log->lost++;
@@ -349,8 +389,9 @@ static void print_notice(struct agent_log *log, const char *prefix, const char *
         buffer_append_text(&out, prefix);
     append_printable(&out, span_text(text), "\n\t");
     buffer_append_u8(&out, '\n');
+    agent_log_flush(log);
     if (!out.failed)
-        put(log, buffer_span(&out));
+        put(log, buffer_span(&out), 1);
     buffer_fini(&out);
     free(text);
 }
@@ -521,6 +562,7 @@ void agent_log_free(struct agent_log *log)
     buffer_fini(&log->line);
     buffer_fini(&log->text);
     buffer_fini(&log->held);
+    buffer_fini(&log->gathered);
     buffer_fini(&log->pending);
     free(log);
 }

@@ -132,7 +132,7 @@ static void arm_wake(struct loop *loop)
 /* Nothing but our own timerfd, and that is not set. */
 static bool has_nothing_to_wait_for(const struct loop *loop)
 {
-    return !loop->deferred && loop->wake_deadline == TIMER_NEVER &&
+    return !loop->deferred && !loop->finishing && loop->wake_deadline == TIMER_NEVER &&
            event_base_get_num_events(loop->base,
                                      EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_VIRTUAL) <= 1;
 }
@@ -160,7 +160,7 @@ static bool turn(struct loop *loop, bool wait)
 {
     arm_wake(loop);
     int flags = EVLOOP_ONCE;
-    if (!wait || loop->deferred)
+    if (!wait || loop->deferred || loop->finishing)
         flags |= EVLOOP_NONBLOCK;
     bool idle = has_nothing_to_wait_for(loop);
     if (!idle)
