@@ -1,6 +1,6 @@
 # The front door. The build itself is Meson's (meson.build); everything here is one short command.
 .DEFAULT_GOAL := build
-.PHONY: build up scale logs members down test test-asan fuzz release format lint clean help
+.PHONY: build up scale logs members down test test-asan fuzz bench release format lint clean help
 
 MESON := /usr/bin/meson
 N ?= 5
@@ -43,6 +43,10 @@ test-asan: ## only the unit tests under AddressSanitizer and UndefinedBehaviorSa
 fuzz: ## each fuzzer for T seconds: make fuzz T=3600
 	@tools/install-packages build fuzz
 	@tools/run-fuzzers $(T)
+
+bench: ## measure against the reference, 20 minutes at most: make bench ROW=packets QUICK=1
+	@tools/install-packages build cluster test
+	@bench/run $(if $(QUICK),--quick) $(if $(OUTPUT),--output $(OUTPUT)) $(ROW)
 
 release: ## the static, stripped binary, dist/serf
 	@tools/install-packages build

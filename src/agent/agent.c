@@ -357,16 +357,30 @@ static bool start(struct agent *agent, struct buffer *error)
     return start_join(agent, error);
 }
 
+static void on_lines_waiting(void *context)
+{
+    loop_finish_turn(&((struct agent *)context)->flush_log);
+}
+
+static void on_flush_log(void *context)
+{
+    agent_log_flush(((struct agent *)context)->log);
+}
+
 static void run(struct agent *agent)
 {
     agent_log_info(agent->log, "%s", "");
     agent_log_notice(agent->log, "Log data will now stream in as it occurs:");
     agent_log_info(agent->log, "%s", "");
     agent_log_stream(agent->log);
+    loop_task_init(&agent->flush_log, agent->loop, on_flush_log, agent);
+    agent_log_gather(agent->log, on_lines_waiting, agent);
     agent->phase = AGENT_RUNNING;
     begin_retry_join(agent);
     while (agent->phase != AGENT_STOPPING)
         loop_run(agent->loop);
+    agent_log_gather(agent->log, NULL, NULL);
+    loop_task_cancel(&agent->flush_log);
 }
 
 static void shut_down(struct agent *agent)

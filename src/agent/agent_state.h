@@ -29,6 +29,7 @@ struct agent {
     struct agent_config config;
     struct agent_addresses addresses;
     struct agent_log *log;
+    struct loop_task flush_log; /* at the end of a turn in which something was logged */
     struct loop *loop;
     struct reaper *reaper;
     struct loop_signal signals[AGENT_SIGNALS];

@@ -3,7 +3,8 @@
  * failed because of a log line. So once the agent runs, output is written only as far as it goes
  * without waiting. Setting O_NONBLOCK would change the descriptor for every process that shares
  * it; asking poll(2) before each piece of at most PIPE_BUF bytes does not, and a pipe that poll
- * calls writable takes that much at once. */
+ * calls writable takes that much at once. A regular file makes nobody wait and is not asked: under
+ * a storm of events, each of which is a line, what a line costs is most of what an event costs. */
 #include "log.h"
 
 #include <assert.h>
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -33,8 +35,11 @@ struct log_line {
     enum log_level level;
 };
 
+enum output_kind { OUTPUT_STREAM, OUTPUT_SOCKET, OUTPUT_REGULAR_FILE };
+
 struct agent_log {
     int output;
+    enum output_kind output_kind;
     enum log_level threshold;
     bool streaming;
     bool delivering;
@@ -50,9 +55,16 @@ struct agent_log {
     struct log_line deferred[DEFERRED_LINES_MAX];
     size_t deferred_count;
 
+    time_t time;        /* what time_text says */
+    char time_text[32]; /* "2006/01/02 15:04:05 " */
     struct buffer line; /* the line being written */
+    struct buffer text; /* the same as it goes out, indented */
     struct buffer held; /* output before agent_log_stream */
     uint32_t held_lines;
+    void (*waiting)(void *context); /* NULL: lines do not gather */
+    void *waiting_context;
+    struct buffer gathered;
+    uint32_t gathered_lines;
     struct buffer pending; /* the rest of a line of which the output took a part */
     uint64_t lost;         /* lines dropped since the last one that went out */
 };
@@ -77,15 +89,28 @@ const char *log_level_name(enum log_level level)
     return level_names[level];
 }
 
+static enum output_kind kind_of(int output)
+{
+    struct stat status;
+    if (fstat(output, &status) != 0)
+        return OUTPUT_STREAM;
+    return S_ISREG(status.st_mode)    ? OUTPUT_REGULAR_FILE
+           : S_ISSOCK(status.st_mode) ? OUTPUT_SOCKET
+                                      : OUTPUT_STREAM;
+}
+
 struct agent_log *agent_log_new(int output, enum log_level threshold)
 {
     struct agent_log *log = calloc(1, sizeof(*log));
     if (!log)
         return NULL;
     log->output = output;
+    log->output_kind = kind_of(output);
     log->threshold = threshold;
     buffer_init(&log->line, LOG_LINE_SIZE_MAX + 64);
+    buffer_init(&log->text, LOG_LINE_SIZE_MAX + 128);
     buffer_init(&log->held, HELD_BYTES_MAX);
+    buffer_init(&log->gathered, LOG_GATHER_SIZE);
     buffer_init(&log->pending, 2 * LOG_LINE_SIZE_MAX);
     return log;
 }
@@ -120,42 +145,60 @@ static void append_escaped(struct buffer *out, uint8_t c)
 }
 
 /* Control characters are ASCII below 0x20, DEL, and U+0080 to U+009F, which some terminals obey.
- * Those in `kept` pass. At most LOG_LINE_SIZE_MAX bytes come out. */
+ * Those in `kept` pass. */
+static bool must_escape(struct span text, size_t i, const char *kept)
+{
+    uint8_t c = text.data[i];
+    if (c == 0xc2)
+        return i + 1 < text.size && text.data[i + 1] >= 0x80 && text.data[i + 1] <= 0x9f;
+    return (c < 0x20 || c == 0x7f) && !(c && strchr(kept, c));
+}
+
+/* At most LOG_LINE_SIZE_MAX bytes come out. */
 static void append_printable(struct buffer *out, struct span text, const char *kept)
 {
     size_t limit = out->size + LOG_LINE_SIZE_MAX - 8;
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t c = text.data[i];
+    for (size_t i = 0; i < text.size;) {
+        size_t plain = i;
+        while (plain < text.size && !must_escape(text, plain, kept))
+            plain++;
+        size_t room = limit > out->size ? limit - out->size : 0;
+        buffer_append(out, text.data + i, plain - i < room ? plain - i : room);
         if (out->size >= limit) {
-            buffer_append_text(out, "...");
+            if (i + room < text.size)
+                buffer_append_text(out, "...");
             return;
         }
-        bool c1 =
-            c == 0xc2 && i + 1 < text.size && text.data[i + 1] >= 0x80 && text.data[i + 1] <= 0x9f;
-        if (c1)
-            append_escaped(out, text.data[++i]);
-        else if ((c < 0x20 || c == 0x7f) && !(c && strchr(kept, c)))
-            append_escaped(out, c);
-        else
-            buffer_append_u8(out, c);
+        i = plain;
+        if (i == text.size)
+            return;
+        if (text.data[i] == 0xc2)
+            i++;
+        append_escaped(out, text.data[i++]);
     }
 }
 
-static void append_time(struct buffer *out)
+static void append_time(struct agent_log *log, struct buffer *out)
 {
     time_t now = time(NULL);
     struct tm local;
-    if (!localtime_r(&now, &local))
-        memset(&local, 0, sizeof(local));
-    buffer_printf(out, "%04d/%02d/%02d %02d:%02d:%02d ", local.tm_year + 1900, local.tm_mon + 1,
-                  local.tm_mday, local.tm_hour, local.tm_min, local.tm_sec);
+    if (now != log->time || log->time_text[0] == '\0') {
+        if (!localtime_r(&now, &local))
+            memset(&local, 0, sizeof(local));
+        strftime(log->time_text, sizeof(log->time_text), "%Y/%m/%d %H:%M:%S ", &local);
+        log->time = now;
+    }
+    buffer_append_text(out, log->time_text);
 }
 
-static void compose_line(struct buffer *line, enum log_level level, struct span text)
+static void compose_line(struct agent_log *log, enum log_level level, struct span text)
 {
+    struct buffer *line = &log->line;
     buffer_reset(line);
-    append_time(line);
-    buffer_printf(line, "[%s] ", log_level_name(level));
+    append_time(log, line);
+    buffer_append_u8(line, '[');
+    buffer_append_text(line, log_level_name(level));
+    buffer_append_text(line, "] ");
     append_printable(line, text, "");
 }
 
@@ -172,6 +215,18 @@ static void end_by_sigpipe(struct agent_log *log)
     raise(SIGPIPE);
 }
 
+static bool wait_writable(const struct agent_log *log, int wait_ms)
+{
+    if (log->output_kind == OUTPUT_REGULAR_FILE)
+        return true;
+    struct pollfd ready = {.fd = log->output, .events = POLLOUT};
+    int polled;
+    do
+        polled = poll(&ready, 1, wait_ms);
+    while (polled < 0 && errno == EINTR);
+    return polled > 0;
+}
+
 /* Writes as much as goes out while each piece waits at most `wait_ms`; returns how much. Output
  * that fails for good swallows everything. */
 static size_t write_output(struct agent_log *log, struct span bytes, int wait_ms)
@@ -180,18 +235,15 @@ static size_t write_output(struct agent_log *log, struct span bytes, int wait_ms
     while (written < bytes.size) {
         if (log->output < 0)
             return bytes.size;
-        struct pollfd ready = {.fd = log->output, .events = POLLOUT};
-        int polled = poll(&ready, 1, wait_ms);
-        if (polled < 0 && errno == EINTR)
-            continue;
-        if (polled <= 0)
+        if (!wait_writable(log, wait_ms))
             break;
         size_t piece = bytes.size - written;
         if (piece > PIPE_BUF)
             piece = PIPE_BUF;
-        ssize_t n = send(log->output, bytes.data + written, piece, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (n < 0 && errno == ENOTSOCK)
-            n = write(log->output, bytes.data + written, piece);
+        ssize_t n =
+            log->output_kind == OUTPUT_SOCKET
+                ? send(log->output, bytes.data + written, piece, MSG_DONTWAIT | MSG_NOSIGNAL)
+                : write(log->output, bytes.data + written, piece);
         if (n >= 0)
             written += (size_t)n;
         else if (errno == EAGAIN)
@@ -229,7 +281,7 @@ static bool report_lost(struct agent_log *log)
     struct buffer report;
     buffer_init(&report, 256);
     buffer_append_text(&report, log_indent);
-    append_time(&report);
+    append_time(log, &report);
     buffer_printf(&report,
                   "[WARN] agent: %llu lines were dropped here: nobody read standard output\n",
                   (unsigned long long)log->lost);
@@ -240,33 +292,67 @@ static bool report_lost(struct agent_log *log)
     return written && log->pending.size == 0;
 }
 
-/* `bytes` ends in a newline. */
-static void put(struct agent_log *log, struct span bytes)
+/* `bytes` are whole lines. */
+static void put(struct agent_log *log, struct span bytes, uint32_t lines)
 {
     if (!flush_pending(log) || !report_lost(log) || !write_whole(log, bytes))
-        log->lost++;
+        log->lost += lines;
+}
+
+void agent_log_flush(struct agent_log *log)
+{
+    if (log->gathered_lines == 0)
+        return;
+    put(log, buffer_span(&log->gathered), log->gathered_lines);
+    buffer_reset(&log->gathered);
+    log->gathered_lines = 0;
+}
+
+void agent_log_gather(struct agent_log *log, void (*waiting)(void *context), void *context)
+{
+    agent_log_flush(log);
+    log->waiting = waiting;
+    log->waiting_context = context;
+}
+
+static void put_line(struct agent_log *log, enum log_level level, struct span line)
+{
+    if (!log->waiting) {
+        put(log, line, 1);
+        return;
+    }
+    if (log->gathered.size + line.size > LOG_GATHER_SIZE)
+        agent_log_flush(log);
+    if (!buffer_append_span(&log->gathered, line)) {
+        agent_log_flush(log);
+        put(log, line, 1);
+        return;
+    }
+    if (log->gathered_lines++ == 0)
+        log->waiting(log->waiting_context);
+    if (level > LOG_LEVEL_INFO)
+        agent_log_flush(log);
 }
 
 static void output_line(struct agent_log *log, enum log_level level, struct span line)
 {
     if (level < log->threshold)
         return;
-    struct buffer text;
-    buffer_init(&text, LOG_LINE_SIZE_MAX + 128);
-    buffer_append_text(&text, log_indent);
-    buffer_append_span(&text, line);
-    buffer_append_u8(&text, '\n');
-    if (text.failed) {
+    struct buffer *text = &log->text;
+    buffer_reset(text);
+    buffer_append_text(text, log_indent);
+    buffer_append_span(text, line);
+    buffer_append_u8(text, '\n');
+    if (text->failed) {
         log->lost++;
     } else if (log->streaming) {
-        put(log, buffer_span(&text));
+        put_line(log, level, buffer_span(text));
     } else if (log->held_lines >= LOG_HELD_LINES_MAX ||
-               !buffer_append_span(&log->held, buffer_span(&text))) {
+               !buffer_append_span(&log->held, buffer_span(text))) {
         log->lost++;
     } else {
         log->held_lines++;
     }
-    buffer_fini(&text);
 }
 
 void agent_log_stream(struct agent_log *log)
@@ -303,8 +389,9 @@ static void print_notice(struct agent_log *log, const char *prefix, const char *
         buffer_append_text(&out, prefix);
     append_printable(&out, span_text(text), "\n\t");
     buffer_append_u8(&out, '\n');
+    agent_log_flush(log);
     if (!out.failed)
-        put(log, buffer_span(&out));
+        put(log, buffer_span(&out), 1);
     buffer_fini(&out);
     free(text);
 }
@@ -375,7 +462,7 @@ static void write_deferred(struct agent_log *log)
 {
     for (size_t i = 0; i < log->deferred_count; i++) {
         struct log_line *line = &log->deferred[i];
-        compose_line(&log->line, line->level, span_make(line->bytes, line->size));
+        compose_line(log, line->level, span_make(line->bytes, line->size));
         output_line(log, line->level, buffer_span(&log->line));
         ring_add(log, line->level, buffer_span(&log->line));
         free(line->bytes);
@@ -402,7 +489,7 @@ void agent_log_write(struct agent_log *log, enum log_level level, struct span te
         defer_line(log, level, text);
         return;
     }
-    compose_line(&log->line, level, text);
+    compose_line(log, level, text);
     if (log->line.failed) {
         log->lost++;
         return;
@@ -473,7 +560,9 @@ void agent_log_free(struct agent_log *log)
     while (log->ring_count > 0)
         ring_drop_oldest(log);
     buffer_fini(&log->line);
+    buffer_fini(&log->text);
     buffer_fini(&log->held);
+    buffer_fini(&log->gathered);
     buffer_fini(&log->pending);
     free(log);
 }

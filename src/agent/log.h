@@ -53,6 +53,13 @@ void agent_log_info(struct agent_log *log, const char *format, ...)
 /* Writes what was held back; from now on lines go out as they come. */
 void agent_log_stream(struct agent_log *log);
 
+/* From now on lines gather, up to LOG_GATHER_SIZE bytes, and go out together: `waiting` is called
+ * when the first one waits, and who gave it calls agent_log_flush before long, in the same turn of
+ * the event loop. Notices and lines above INFO flush at once. NULL flushes, and ends it. */
+enum { LOG_GATHER_SIZE = 4096 };
+void agent_log_gather(struct agent_log *log, void (*waiting)(void *context), void *context);
+void agent_log_flush(struct agent_log *log);
+
 /* Part of the subscriber's own structure; zero it, then set `line` and `context`. */
 struct log_subscriber {
     /* One line with its time and level, without indentation or newline; borrowed for the call.

@@ -3,20 +3,27 @@
  * that ends a turn. libevent's own order would do as well on a quiet day, but after a stall a timer
  * in its heap and a datagram in the kernel are ready together, and only one order is right.
  *
- * The one libevent timer merely wakes the base in time for ours. The base keeps precise time
- * (timerfd), since the coarse clock may be four milliseconds behind. */
+ * libevent has no timer of ours: a timerfd wakes the base in time for the next one, and is set only
+ * when that changes. (libevent's own precise timers set theirs before every wait, one system call
+ * for each datagram that comes alone; its coarse ones may be milliseconds late.) */
 #include "loop.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/timerfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <event2/event.h>
 
+#define NS_PER_SECOND UINT64_C(1000000000)
+#define WAKE_EXPIRED  0 /* set again before the next wait, which also makes it unreadable */
+
 struct loop {
     struct event_base *base;
-    struct event *wake;
-    uint64_t wake_deadline; /* what `wake` is armed for */
+    struct event *wake;     /* always added */
+    int wake_descriptor;    /* a timerfd */
+    uint64_t wake_deadline; /* what it is set to, or WAKE_EXPIRED */
     struct timer_heap timers;
     uint32_t timer_count; /* initialised, armed or not: places kept in the heap */
     struct loop_task *deferred, *finishing, *on_free;
@@ -27,14 +34,14 @@ uint64_t loop_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * NS_PER_SECOND + (uint64_t)now.tv_nsec;
 }
 
 static void on_wake(evutil_socket_t descriptor, short events, void *context)
 {
     (void)descriptor;
     (void)events;
-    ((struct loop *)context)->wake_deadline = TIMER_NEVER;
+    ((struct loop *)context)->wake_deadline = WAKE_EXPIRED;
 }
 
 static struct event_base *base_new(void)
@@ -43,8 +50,7 @@ static struct event_base *base_new(void)
     if (!config)
         return NULL;
     struct event_base *base = NULL;
-    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER |
-                                          EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
+    if (event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_NO_CACHE_TIME) == 0)
         base = event_base_new_with_config(config);
     event_config_free(config);
     return base;
@@ -57,16 +63,15 @@ struct loop *loop_new(void)
         return NULL;
     timer_heap_init(&loop->timers);
     loop->wake_deadline = TIMER_NEVER;
+    loop->wake_descriptor = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     loop->base = base_new();
-    if (loop->base)
-        loop->wake = event_new(loop->base, -1, 0, on_wake, loop);
-    /* Armed once here, so that libevent's heap has its place and arming can't fail later. */
-    struct timeval never = {.tv_sec = 1 << 20};
-    if (!loop->wake || event_add(loop->wake, &never) != 0) {
+    if (loop->base && loop->wake_descriptor >= 0)
+        loop->wake =
+            event_new(loop->base, loop->wake_descriptor, EV_READ | EV_PERSIST, on_wake, loop);
+    if (!loop->wake || event_add(loop->wake, NULL) != 0) {
         loop_free(loop);
         return NULL;
     }
-    event_del(loop->wake);
     return loop;
 }
 
@@ -94,6 +99,8 @@ void loop_free(struct loop *loop)
         event_free(loop->wake);
     if (loop->base)
         event_base_free(loop->base);
+    if (loop->wake_descriptor >= 0)
+        close(loop->wake_descriptor);
     timer_heap_fini(&loop->timers);
     free(loop);
 }
@@ -111,15 +118,23 @@ static void arm_wake(struct loop *loop)
     if (deadline == loop->wake_deadline)
         return;
     loop->wake_deadline = deadline;
-    if (deadline == TIMER_NEVER) {
-        event_del(loop->wake);
-        return;
+    struct itimerspec when = {0}; /* zero: never; in the past: at once */
+    if (deadline != TIMER_NEVER) {
+        uint64_t due = deadline > 0 ? deadline : 1;
+        when.it_value.tv_sec = (time_t)(due / NS_PER_SECOND);
+        when.it_value.tv_nsec = (long)(due % NS_PER_SECOND);
     }
-    uint64_t now = loop_now();
-    uint64_t wait_us = deadline > now ? (deadline - now + 999) / 1000 : 0;
-    struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000),
-                           .tv_usec = (suseconds_t)(wait_us % 1000000)};
-    event_add(loop->wake, &wait);
+    int status = timerfd_settime(loop->wake_descriptor, TFD_TIMER_ABSTIME, &when, NULL);
+    assert(status == 0);
+    (void)status;
+}
+
+/* Nothing but our own timerfd, and that is not set. */
+static bool has_nothing_to_wait_for(const struct loop *loop)
+{
+    return !loop->deferred && !loop->finishing && loop->wake_deadline == TIMER_NEVER &&
+           event_base_get_num_events(loop->base,
+                                     EVENT_BASE_COUNT_ADDED | EVENT_BASE_COUNT_VIRTUAL) <= 1;
 }
 
 /* Fires what is due and was armed before this call: a timer that re-arms itself for now waits for
@@ -145,9 +160,11 @@ static bool turn(struct loop *loop, bool wait)
 {
     arm_wake(loop);
     int flags = EVLOOP_ONCE;
-    if (!wait || loop->deferred)
+    if (!wait || loop->deferred || loop->finishing)
         flags |= EVLOOP_NONBLOCK;
-    bool idle = event_base_loop(loop->base, flags) == 1 && !loop->deferred;
+    bool idle = has_nothing_to_wait_for(loop);
+    if (!idle)
+        event_base_loop(loop->base, flags);
     run_tasks(&loop->deferred);
     fire_timers(loop);
     run_tasks(&loop->finishing);

@@ -31,6 +31,7 @@ struct receiver {
     struct iovec parts[UDP_BATCH];
     union socket_address sources[UDP_BATCH];
     unsigned next, count; /* of the batch: handed over, and read */
+    bool emptied;         /* the batch was smaller than asked for: nothing more had arrived */
     bool grown;           /* pages beyond the usual were touched */
     bool active;          /* inside a callback */
     bool freed;           /* meanwhile */
@@ -219,6 +220,7 @@ static bool read_batch(struct udp *udp)
     while (count < 0 && errno == EINTR);
     in->next = 0;
     in->count = count > 0 ? (unsigned)count : 0;
+    in->emptied = in->count < UDP_BATCH;
     return in->count > 0;
 }
 
@@ -252,7 +254,7 @@ bool udp_receive(struct udp *udp)
     bool more = true;
     for (unsigned handed = 0; handed < UDP_TURN_DATAGRAMS && !in->freed && loop_now() < end;
          handed++) {
-        if (in->next == in->count && !read_batch(udp)) {
+        if (in->next == in->count && ((handed > 0 && in->emptied) || !read_batch(udp))) {
             more = false;
             give_pages_back(in);
             break;

@@ -38,6 +38,14 @@ def test_it_is_stripped():
     assert ".symtab" not in readelf("--sections")
 
 
+def test_what_is_seldom_used_lies_behind_what_is_not():
+    """tools/release.ld matches files of static libraries by name; it must not do so in vain."""
+    sections = {name: int(size, 16) for name, size in re.findall(
+        r"\] (\.[\w.]+)\s+\w+\s+\w+ \w+ (\w+)", readelf("--sections"))}
+    assert sections[".text.seldom"] > sections[".text"]
+    assert sections[".rodata"] > sections[".rodata.often"]
+
+
 @pytest.fixture
 def inside(tmp_path):
     """The command in front of another that runs it in an empty root and a network of its own."""

@@ -122,6 +122,58 @@ static void lines_wait_until_the_log_streams_and_notices_do_not(void **state)
     assert_contains(read_output(), "agent: second\n");
 }
 
+static void count_call(void *context)
+{
+    ++*(unsigned *)context;
+}
+
+static void gathered_lines_go_out_in_order_at_a_flush_a_warning_or_a_notice(void **state)
+{
+    (void)state;
+    unsigned calls = 0;
+    agent_log_stream(agent_log);
+    agent_log_gather(agent_log, count_call, &calls);
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: one");
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: two");
+    assert_int_equal(calls, 1);
+    assert_string_equal(read_output(), "");
+    agent_log_flush(agent_log);
+    assert_matches(read_output(), "^[^\n]* agent: one\n[^\n]* agent: two\n$");
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: three");
+    assert_int_equal(calls, 2);
+    agent_log_printf(agent_log, LOG_LEVEL_WARN, "agent: four");
+    assert_matches(read_output(), "^[^\n]* agent: three\n[^\n]* agent: four\n$");
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: five");
+    agent_log_notice(agent_log, "six");
+    assert_matches(read_output(), "^[^\n]* agent: five\n==> six\n$");
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: seven");
+    agent_log_gather(agent_log, NULL, NULL);
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: eight");
+    assert_matches(read_output(), "^[^\n]* agent: seven\n[^\n]* agent: eight\n$");
+}
+
+static void gathered_lines_that_nobody_takes_are_counted_one_by_one(void **state)
+{
+    (void)state;
+    unsigned calls = 0;
+    agent_log_stream(agent_log);
+    fcntl(ends[1], F_SETPIPE_SZ, 2 * 4096);
+    agent_log_gather(agent_log, count_call, &calls);
+    char filler[LOG_GATHER_SIZE - 96];
+    memset(filler, 'x', sizeof(filler));
+    for (int i = 0; i < 2; i++) {
+        agent_log_printf(agent_log, LOG_LEVEL_INFO, "%.*s", (int)sizeof(filler), filler);
+        agent_log_flush(agent_log);
+    }
+    for (int i = 0; i < 3; i++)
+        agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: lost");
+    agent_log_flush(agent_log);
+    read_output();
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: again");
+    agent_log_flush(agent_log);
+    assert_matches(read_output(), "3 lines were dropped here.*\n[^\n]* agent: again\n$");
+}
+
 static void control_characters_are_escaped(void **state)
 {
     (void)state;
@@ -294,6 +346,8 @@ int main(void)
         TEST(a_line_has_local_time_level_and_four_spaces),
         TEST(lines_below_the_threshold_are_not_written),
         TEST(lines_wait_until_the_log_streams_and_notices_do_not),
+        TEST(gathered_lines_go_out_in_order_at_a_flush_a_warning_or_a_notice),
+        TEST(gathered_lines_that_nobody_takes_are_counted_one_by_one),
         TEST(control_characters_are_escaped),
         TEST(a_long_line_is_cut),
         TEST(a_subscriber_gets_the_ring_and_then_every_level),
