@@ -67,6 +67,7 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
         intern_release(serf->swim.pool, item.message);
         return NULL;
     }
+    swim_gossip_wanted(&serf->swim);
     return item.message;
 }
 

@@ -93,6 +93,7 @@ bool swim_queue_broadcast(struct swim *swim, uint32_t member, unsigned kind, str
         number = broadcast_queue_add(&swim->broadcasts, &item);
     }
     record->broadcast = number;
+    swim_gossip_wanted(swim);
     if (number == BROADCAST_NONE && kind != BROADCAST_ALIVE)
         intern_release(swim->pool, swim->pool->atoms[item.from]);
     return number != BROADCAST_NONE;
@@ -170,11 +171,26 @@ static bool accepts_gossip(const void *context, uint32_t member)
            swim_age(swim, member) <= swim->config.gossip_to_the_dead_time;
 }
 
+/* The next tick of a clock that began at a random moment: ticks are one interval apart, whether or
+ * not there was something to say at all of them. */
+static uint64_t next_tick(const struct swim *swim)
+{
+    uint64_t interval = swim->config.gossip_interval;
+    uint64_t passed = swim->now - swim->gossip_began;
+    return swim->gossip_began + (passed / interval + 1) * interval;
+}
+
+void swim_gossip_wanted(struct swim *swim)
+{
+    if (!timer_armed(&swim->gossip_tick) && swim->config.gossip_interval > 0 &&
+        swim->config.gossip_nodes > 0)
+        timer_set(&swim->timers, &swim->gossip_tick, next_tick(swim));
+}
+
+/* A tick on which there is nothing to say, or nobody to say it to, is the last one until somebody
+ * wants gossip again: an idle member does not wake up for it. */
 void swim_gossip_tick(struct swim *swim)
 {
-    uint64_t next = swim->gossip_tick.deadline + swim->config.gossip_interval;
-    timer_set(&swim->timers, &swim->gossip_tick,
-              next > swim->now ? next : swim->now + swim->config.gossip_interval);
     uint32_t picked[GOSSIP_NODES_MAX];
     uint32_t count = member_table_pick(&swim->table, &swim->random, swim->config.gossip_nodes,
                                        picked, accepts_gossip, swim);
@@ -182,8 +198,10 @@ void swim_gossip_tick(struct swim *swim)
         compound_reset(&swim->compound);
         add_broadcasts(swim, swim_gossip_limit(swim));
         if (swim->compound.count == 0)
-            break;
+            return;
         struct endpoint to = member_endpoint(&swim->table, picked[i]);
         swim_send(swim, &to, swim_wants_checksum(swim, picked[i]));
     }
+    if (count > 0)
+        swim_gossip_wanted(swim);
 }

@@ -340,6 +340,7 @@ void swim_view_grew(struct swim *swim)
     swim->joins++;
     swim->grown = swim->now;
     swim->catch_ups_due = CATCH_UPS;
+    swim_gossip_wanted(swim); /* here is somebody to tell what waits */
     if (!timer_armed(&swim->catch_up) && swim->config.push_pull_interval > 0)
         set_catch_up(swim, swim->now);
 }

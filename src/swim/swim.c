@@ -71,9 +71,14 @@ static void start_ticks(struct swim *swim)
         timer_set(&swim->timers, &swim->probe_tick,
                   swim->now + config->probe_interval / 2 +
                       random_below(&swim->random, config->probe_interval / 2 + 1));
-    if (config->gossip_interval && config->gossip_nodes)
-        timer_set(&swim->timers, &swim->gossip_tick,
-                  swim->now + 1 + random_below(&swim->random, config->gossip_interval));
+    if (config->gossip_interval && config->gossip_nodes) {
+        /* the phase: the first tick is one interval after it */
+        swim->gossip_began =
+            swim->now - random_below(&swim->random, config->gossip_interval < swim->now
+                                                        ? config->gossip_interval
+                                                        : swim->now + 1);
+        swim_gossip_wanted(swim);
+    }
     if (config->push_pull_interval)
         timer_set(&swim->timers, &swim->push_pull_tick,
                   swim->now + config->push_pull_interval +

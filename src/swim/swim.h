@@ -110,9 +110,10 @@ struct swim {
     uint32_t self; /* own slot in the table */
     uint32_t incarnation;
     uint32_t sequence;
-    uint32_t health; /* Lifeguard's local health score, 0 is healthy */
-    uint64_t joins;  /* members that turned alive, ever */
-    uint64_t grown;  /* when the last of them did */
+    uint32_t health;       /* Lifeguard's local health score, 0 is healthy */
+    uint64_t joins;        /* members that turned alive, ever */
+    uint64_t grown;        /* when the last of them did */
+    uint64_t gossip_began; /* the phase of the gossip ticks */
     uint32_t catch_ups_due;
 
     struct probe probe;
@@ -175,6 +176,9 @@ bool swim_update_meta(struct swim *swim, struct span meta, uint64_t timeout);
 void swim_send_user_message(struct swim *swim, const struct endpoint *to, struct span message);
 /* The same to every other live member, at most TOLD_DIRECTLY_MAX of them. */
 void swim_tell_all(struct swim *swim, struct span message);
+
+/* There is something to gossip: a tick will come. Called by whoever fills a queue. */
+void swim_gossip_wanted(struct swim *swim);
 
 /* Other members that are alive or suspect. */
 uint32_t swim_other_live_count(const struct swim *swim);

@@ -142,6 +142,29 @@ static void members_that_all_leave_at_once_do_not_wait_for_each_other(void **sta
     }
 }
 
+static void an_idle_member_wakes_up_for_no_gossip(void **state)
+{
+    (void)state;
+    for (uint32_t size = 1; size <= 3; size++) {
+        struct network *network = cluster(size, NULL);
+        network_run(network, SECONDS(20));
+        struct host *host = &network->hosts[0];
+        uint32_t wakes = 0;
+        for (int second = 0; second < 60; second++) {
+            uint64_t begin = network->now;
+            while (network->now < begin + SECONDS(1)) {
+                uint64_t next = serf_next_deadline(host->serf);
+                wakes += next <= begin + SECONDS(1);
+                network_run(network, next > network->now && next < begin + SECONDS(1)
+                                         ? next - network->now
+                                         : begin + SECONDS(1) - network->now);
+            }
+        }
+        assert_true(wakes < 200); /* a probe takes two, and five ticks a second would be 300 */
+        network_free(network);
+    }
+}
+
 static void a_lone_member_leaves_at_once(void **state)
 {
     (void)state;
@@ -618,6 +641,7 @@ int main(void)
         cmocka_unit_test(a_killed_member_is_failed_everywhere_and_no_other_is),
         cmocka_unit_test(a_leaving_member_is_left_everywhere_and_never_failed),
         cmocka_unit_test(members_that_all_leave_at_once_do_not_wait_for_each_other),
+        cmocka_unit_test(an_idle_member_wakes_up_for_no_gossip),
         cmocka_unit_test(a_lone_member_leaves_at_once),
         cmocka_unit_test(helpers_keep_a_member_alive_whose_direct_path_is_cut),
         cmocka_unit_test(tcp_keeps_two_members_alive_whose_datagrams_are_lost),
