@@ -154,13 +154,19 @@ static bool must_escape(struct span text, size_t i, const char *kept)
     return (c < 0x20 || c == 0x7f) && !(c && strchr(kept, c));
 }
 
+/* Nearly everything is. */
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f;
+}
+
 /* At most LOG_LINE_SIZE_MAX bytes come out. */
 static void append_printable(struct buffer *out, struct span text, const char *kept)
 {
     size_t limit = out->size + LOG_LINE_SIZE_MAX - 8;
     for (size_t i = 0; i < text.size;) {
         size_t plain = i;
-        while (plain < text.size && !must_escape(text, plain, kept))
+        while (plain < text.size && (is_plain(text.data[plain]) || !must_escape(text, plain, kept)))
             plain++;
         size_t room = limit > out->size ? limit - out->size : 0;
         buffer_append(out, text.data + i, plain - i < room ? plain - i : room);

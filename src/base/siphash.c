@@ -2,6 +2,8 @@
  * the paper has them, so the value is the same on every machine. */
 #include "siphash.h"
 
+#include <endian.h>
+
 struct state {
     uint64_t v0, v1, v2, v3;
 };
@@ -25,7 +27,14 @@ static void sip_round(struct state *s)
     s->v2 = rotate(s->v2, 32);
 }
 
-static uint64_t read_word(const uint8_t *p, size_t size)
+static uint64_t read_word(const uint8_t *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return le64toh(word);
+}
+
+static uint64_t read_last(const uint8_t *p, size_t size)
 {
     uint64_t word = 0;
     for (size_t i = 0; i < size; i++)
@@ -44,12 +53,12 @@ uint64_t siphash(const struct siphash_key *key, struct span bytes)
     const uint8_t *p = bytes.data;
     size_t left = bytes.size;
     for (; left >= 8; p += 8, left -= 8) {
-        uint64_t word = read_word(p, 8);
+        uint64_t word = read_word(p);
         s.v3 ^= word;
         sip_round(&s);
         s.v0 ^= word;
     }
-    uint64_t last = (uint64_t)bytes.size << 56 | read_word(p, left);
+    uint64_t last = (uint64_t)bytes.size << 56 | read_last(p, left);
     s.v3 ^= last;
     sip_round(&s);
     s.v0 ^= last;
