@@ -141,7 +141,8 @@ static uint32_t wrong_views(const struct checker_subject *subject)
     case TRUTH_ABSENT:
         return views[STATUS_ALIVE] + views[STATUS_FAILED] + views[STATUS_LEFT];
     case TRUTH_LEFT:
-        return views[STATUS_ALIVE] + views[STATUS_FAILED];
+        /* Where nobody who is left heard its goodbye, all call it failed, and agree. */
+        return views[STATUS_ALIVE] + (views[STATUS_LEFT] > 0 ? views[STATUS_FAILED] : 0);
     case TRUTH_CRASHED:
         return views[STATUS_ALIVE];
     default:
@@ -413,7 +414,19 @@ static void count_event(struct checker *checker, enum member_event_type type)
     checker->updates += type == MEMBER_EVENT_UPDATE;
 }
 
-/* Somebody has just declared a member that runs to be gone. */
+/* A scenario may expect that failures are declared only of those that crash. */
+static void check_expectation(struct checker *checker, uint64_t now, uint32_t viewer,
+                              uint32_t member)
+{
+    if (!checker->expect_no_failures || checker->subjects[member].truth == TRUTH_CRASHED ||
+        checker->subjects[viewer].truth != TRUTH_RUNNING)
+        return;
+    violate(checker, INVARIANT_EXPECTATION, now, viewer, member,
+            "a member that %s was declared failed, which the scenario expects never to happen",
+            checker->subjects[member].truth == TRUTH_RUNNING ? "runs" : "said goodbye");
+}
+
+/* Somebody has just declared a member to be gone. */
 static void check_false_failure(struct checker *checker, uint64_t now, uint32_t viewer,
                                 uint32_t member)
 {
@@ -421,15 +434,11 @@ static void check_false_failure(struct checker *checker, uint64_t now, uint32_t 
     if (subject->truth != TRUTH_RUNNING || checker->subjects[viewer].truth != TRUTH_RUNNING)
         return;
     checker->false_failures++;
-    if (checker->expect_no_failures)
-        violate(checker, INVARIANT_EXPECTATION, now, viewer, member,
-                "a member that runs was declared failed, which the scenario expects never to "
-                "happen");
     uint64_t excused =
         later(checker->peace_since, subject->started) + bound_of(checker, checker->healing_bound);
     if (checker->peace && now > excused)
         violate(checker, INVARIANT_FALSE_FAILURE, now, viewer, member,
-                "a member that runs was declared failed, with the network at peace for %.1f s; "
+                "a member that runs was declared gone, with the network at peace for %.1f s; "
                 "the healing bound is %.1f s",
                 seconds(now - checker->peace_since),
                 seconds(bound_of(checker, checker->healing_bound)));
@@ -461,6 +470,8 @@ void checker_member_event(struct checker *checker, uint64_t now, uint32_t viewer
                 "%s was told of a member that was held %s", member_event_name(type),
                 member_status_name((enum member_status)(cell & STATUS_MASK)));
     set_cell(checker, viewer, subject, next);
+    if (type == MEMBER_EVENT_FAILED)
+        check_expectation(checker, now, viewer, subject);
     if (type == MEMBER_EVENT_FAILED || type == MEMBER_EVENT_LEAVE)
         check_false_failure(checker, now, viewer, subject);
     else if (type == MEMBER_EVENT_JOIN)
@@ -585,7 +596,7 @@ static void check_agreement(struct checker *checker, uint64_t now, const char *w
             unsigned status = cell & STATUS_MASK;
             bool right = subject->truth == TRUTH_RUNNING   ? is_current(subject, cell)
                          : subject->truth == TRUTH_LEAVING ? true
-                         : subject->truth == TRUTH_LEFT
+                         : subject->truth == TRUTH_LEFT && subject->views[STATUS_LEFT] > 0
                              ? status == STATUS_NONE || status == STATUS_LEFT
                              : status != STATUS_ALIVE;
             static const char *const truths[] = {"was never started", "runs", "is leaving",

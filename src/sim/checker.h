@@ -106,7 +106,7 @@ struct checker {
 
     /* What a report tells. */
     uint64_t joins, failures, leaves, updates; /* member events */
-    uint64_t false_failures;                   /* failures told of members that ran */
+    uint64_t false_failures;                   /* told to have failed or left while they ran */
     uint64_t worst_crash;                      /* the longest time from a death until all knew */
     uint32_t crashes, crashes_known;
     uint32_t user_events_sent;

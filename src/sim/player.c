@@ -358,10 +358,11 @@ static bool is_over(const struct player *player)
         return false;
     if (!checker->peace)
         return simulation->now > player->last_step + peace_patience;
-    return (checker->agrees &&
-            simulation->now >= checker->agrees_since + player->scenario->agreed_for &&
-            simulation->now >= checker->last_change + player->scenario->agreed_for) ||
-           checker_is_settled(checker);
+    uint64_t agreed_for = player->scenario->agreed_for;
+    return checker_is_settled(checker) ||
+           (!player->scenario->run_until_settled && checker->agrees &&
+            simulation->now >= checker->agrees_since + agreed_for &&
+            simulation->now >= checker->last_change + agreed_for);
 }
 
 static void run(struct player *player, const struct player_options *options)

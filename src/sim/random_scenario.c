@@ -128,5 +128,5 @@ void random_scenario_write(uint64_t seed, struct buffer *out)
             write_harmless(&random, at, out);
         linked = linked || kind < 3;
     }
-    buffer_append_text(out, "run until agreed for 30s\n");
+    buffer_append_text(out, "run until settled\n");
 }

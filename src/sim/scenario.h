@@ -101,8 +101,9 @@ struct scenario {
     struct link link;
     uint64_t crash_bound, healing_bound, settle_bound; /* 0: the protocol's (bounds.h) */
     bool expect_no_failures;
-    uint64_t run;           /* how long; 0: until all agree */
-    uint64_t agreed_for;    /* ... and that for so long */
+    uint64_t run;           /* how long; 0: until the bounds have passed, or all agree */
+    bool run_until_settled; /* until every bound has passed after the last change (the default) */
+    uint64_t agreed_for;    /* else: until all agree, and that for so long */
     struct action *actions; /* owned */
     uint32_t action_count;
 };

@@ -394,10 +394,13 @@ static bool read_run(struct reader *reader)
 {
     struct scenario *scenario = reader->scenario;
     scenario->run = scenario->agreed_for = 0;
+    scenario->run_until_settled = false;
     if (!take(reader, "until"))
         return read_duration(reader, &scenario->run) &&
                (scenario->run > 0 || expected(reader, "a duration above 0"));
-    return want(reader, "agreed") &&
+    if (take(reader, "settled"))
+        return scenario->run_until_settled = true;
+    return (take(reader, "agreed") || expected(reader, "\"settled\" or \"agreed\"")) &&
            (!take(reader, "for") || read_duration(reader, &scenario->agreed_for));
 }
 
@@ -485,7 +488,7 @@ bool scenario_parse(struct scenario *scenario, const char *where, struct span te
                     struct buffer *error)
 {
     *scenario = (struct scenario){.link = {.delay_min = 500000, .delay_max = 1000000},
-                                  .agreed_for = UINT64_C(10000000000)};
+                                  .run_until_settled = true};
     if (text.size > SCENARIO_BYTES_MAX ||
         memchr(text.data ? text.data : (const uint8_t *)"", '\0', text.size)) {
         buffer_printf(error, "%s: a scenario is text of at most %u bytes", where,

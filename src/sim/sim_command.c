@@ -288,8 +288,8 @@ static bool play_numbered(const void *context, uint64_t number, uint64_t *measur
     return good;
 }
 
-/* Plays the one that failed again, to show it. */
-static void show_failure(const struct batch_context *batch, uint64_t number)
+/* Plays one in full: the text of its scenario, and its summary. */
+static int play_one(const struct batch_context *batch, uint64_t number)
 {
     struct buffer text, repeat;
     struct options options = *batch->options;
@@ -304,9 +304,11 @@ static void show_failure(const struct batch_context *batch, uint64_t number)
     printf("The scenario:\n\n%s\n", buffer_text(&text));
     options.seed = (int64_t)number;
     options.members = 0;
-    play_text(&options, batch->starts ? "cold start" : "random", &text, buffer_text(&repeat));
+    int status =
+        play_text(&options, batch->starts ? "cold start" : "random", &text, buffer_text(&repeat));
     buffer_fini(&text);
     buffer_fini(&repeat);
+    return status;
 }
 
 static void show_batch_text(const struct batch_context *batch, const struct batch_result *result)
@@ -352,12 +354,8 @@ static int play_batch(struct options *options)
     struct batch_result result;
     if (batch.starts && options->members == 0)
         options->members = MEMBERS_OF_START;
-    if (count == 1) { /* in full, and with a trace if one is wanted */
-        show_failure(&batch, (uint64_t)options->seed);
-        uint64_t measured;
-        return play_numbered(&batch, (uint64_t)options->seed, &measured) ? STATUS_OK
-                                                                         : STATUS_VIOLATION;
-    }
+    if (count == 1) /* with a trace and a plot, if they are wanted */
+        return play_one(&batch, (uint64_t)options->seed);
     if (!batch_run((uint64_t)options->seed, count, (uint32_t)options->jobs,
                    (uint64_t)options->search, play_numbered, &batch, &result)) {
         fprintf(stderr, "serf-sim: a process that played a share of the runs died\n");
@@ -368,7 +366,7 @@ static int play_batch(struct options *options)
     else
         show_batch_text(&batch, &result);
     if (result.failed)
-        show_failure(&batch, result.failed_number);
+        play_one(&batch, result.failed_number);
     return result.failed ? STATUS_VIOLATION : STATUS_OK;
 }
 
