@@ -248,6 +248,9 @@ static void act_on_member(struct player *player, uint32_t action_number, uint32_
     case ACTION_EVENT:
         simulation_user_event(simulation, member);
         break;
+    case ACTION_JOIN:
+        join(player, member, &action->join);
+        break;
     case ACTION_TAGS:
         simulation_change_tags(simulation, member);
         break;
@@ -302,11 +305,8 @@ static void change_links(struct player *player, const struct action *action)
 
 static void begin_action(struct player *player, uint32_t number, uint32_t done)
 {
-    static const char *const words[] = {"start", "crash", "vanish", "restart",   "leave",
-                                        "pause", "slow",  "jump",   "partition", "block",
-                                        "heal",  "link",  "event",  "tags"};
     const struct action *action = &player->scenario->actions[number];
-    samples_mark(&player->samples, player->simulation->now, words[action->kind]);
+    samples_mark(&player->samples, player->simulation->now, action_words[action->kind]);
     if (action->kind == ACTION_PARTITION || action->kind == ACTION_BLOCK ||
         action->kind == ACTION_LINK || action->kind == ACTION_HEAL)
         change_links(player, action);

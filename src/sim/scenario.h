@@ -63,7 +63,12 @@ enum action_kind {
     ACTION_LINK,
     ACTION_EVENT,
     ACTION_TAGS,
+    ACTION_JOIN,
 };
+
+/* The word that an action begins with. */
+extern const char *const action_words[];
+enum { ACTION_KINDS = ACTION_JOIN + 1 };
 
 struct action {
     enum action_kind kind;

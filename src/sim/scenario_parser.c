@@ -18,6 +18,14 @@ struct reader {
     struct scenario *scenario;
 };
 
+const char *const action_words[ACTION_KINDS] = {
+    [ACTION_START] = "start",     [ACTION_CRASH] = "crash", [ACTION_VANISH] = "vanish",
+    [ACTION_RESTART] = "restart", [ACTION_LEAVE] = "leave", [ACTION_PAUSE] = "pause",
+    [ACTION_SLOW] = "slow",       [ACTION_JUMP] = "jump",   [ACTION_PARTITION] = "partition",
+    [ACTION_BLOCK] = "block",     [ACTION_HEAL] = "heal",   [ACTION_LINK] = "link",
+    [ACTION_EVENT] = "event",     [ACTION_TAGS] = "tags",   [ACTION_JOIN] = "join",
+};
+
 /* --- words --- */
 
 /* Always false, for the caller to return. */
@@ -288,16 +296,13 @@ static bool read_sides(struct reader *reader, struct action *action)
 
 static bool take_action_kind(struct reader *reader, enum action_kind *kind)
 {
-    static const char *const words[] = {"start", "crash", "vanish", "restart",   "leave",
-                                        "pause", "slow",  "jump",   "partition", "block",
-                                        "heal",  "link",  "event",  "tags"};
-    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
-        if (take(reader, words[i])) {
+    for (size_t i = 0; i < ACTION_KINDS; i++)
+        if (take(reader, action_words[i])) {
             *kind = (enum action_kind)i;
             return true;
         }
     return expected(reader, "start, crash, vanish, restart, leave, pause, slow, jump, partition, "
-                            "block, heal, link, event or tags");
+                            "block, heal, link, event, tags or join");
 }
 
 static bool read_whom(struct reader *reader, struct action *action)
@@ -327,6 +332,9 @@ static bool read_action(struct reader *reader, struct action *action)
     case ACTION_EVENT:
     case ACTION_TAGS:
         return read_whom(reader, action) && read_options(reader, action, OPTION_OVER);
+    case ACTION_JOIN:
+        return read_whom(reader, action) && read_join(reader, &action->join) &&
+               read_options(reader, action, OPTION_OVER);
     case ACTION_RESTART:
         action->join.kind = JOIN_SERVICE;
         return read_whom(reader, action) &&
