@@ -46,8 +46,7 @@ struct machine {
     struct number_map streams; /* the process's open ends, by the core's number */
     struct stream_end *ends;   /* the same as a list, in order of opening, for the end of a life */
 
-    struct endpoint *remembered; /* owned: whom the process knew when it ended */
-    uint32_t remembered_count;
+    struct buffer snapshot; /* what the last process left in its file; empty: nothing */
 };
 
 /* "m00042" for number 41. */

@@ -172,9 +172,9 @@ static void start_member(struct player *player, const struct action *action, uin
     if (simulation_is_up(simulation, member))
         return;
     simulation_start(simulation, member, action->new_address);
-    bool restart = action->kind == ACTION_RESTART;
-    if (!restart || action->without_memory || !simulation_rejoin(simulation, member))
+    if (!simulation_remembers(simulation, member))
         join(player, member, &action->join);
+    simulation_forget(simulation, member);
 }
 
 static void leave_member(struct player *player, uint32_t member)
@@ -197,6 +197,8 @@ static void restart_member(struct player *player, uint32_t action_number, uint32
     }
     if (simulation->machines[member].leaving)
         return;
+    if (!action->without_memory)
+        simulation_remember(simulation, member);
     simulation_crash(simulation, member, false);
     schedule(player, simulation->now + action->pause, STEP_START, action_number, member);
 }

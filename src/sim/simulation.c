@@ -9,6 +9,7 @@
 
 #include "message.h"
 #include "serf_message.h"
+#include "snapshot.h"
 #include "swim.h"
 
 #include <assert.h>
@@ -19,7 +20,11 @@ static const uint64_t clock_origin = 1000 * NANOSECONDS_PER_S; /* of every machi
 static const uint64_t name_delay = 1 * NANOSECONDS_PER_MS;     /* until a name is resolved */
 static const uint64_t retry_interval = 30 * NANOSECONDS_PER_S; /* the agent's default */
 
-enum { QUEUE_SLACK = 64, USER_EVENT_SIZE_MAX = 128 };
+enum {
+    QUEUE_SLACK = 64,
+    USER_EVENT_SIZE_MAX = 128,
+    SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024,
+};
 
 /* --- construction --- */
 
@@ -76,6 +81,7 @@ struct simulation *simulation_new(const struct simulation_config *config)
         machine->wake_at = TIME_NEVER;
         machine->waiting_end = &machine->waiting;
         machine->ready_end = &machine->ready;
+        buffer_init(&machine->snapshot, SNAPSHOT_BYTES_MAX);
     }
     return simulation;
 }
@@ -106,7 +112,7 @@ void simulation_free(struct simulation *simulation)
     for (uint32_t i = 0; i < simulation->member_count; i++) {
         if (simulation->machines[i].serf)
             simulation_crash(simulation, i, true);
-        free(simulation->machines[i].remembered);
+        buffer_fini(&simulation->machines[i].snapshot);
     }
     while (simulation->queue.count > 0) {
         struct event event = event_queue_pop(&simulation->queue);
@@ -580,12 +586,18 @@ static struct serf *new_process(struct simulation *simulation, struct machine *m
         serf_encode_tags(&meta, config.protocol_version, &tag, tags);
     config.swim.meta = buffer_span(&meta);
     random_bytes(&simulation->random, seed, sizeof seed);
+    struct snapshot snapshot;
+    snapshot_init(&snapshot, &simulation->pool);
+    if (machine->snapshot.size > 0 &&
+        snapshot_read(&snapshot, buffer_span(&machine->snapshot), false))
+        config.restored = &snapshot;
     struct serf *serf =
         serf_new(&config, &simulation->pool, seed, machine_now(simulation, machine), &error);
     if (!serf) {
         fprintf(stderr, "serf-sim: %s: %s\n", name, buffer_text(&error));
         exit(2);
     }
+    snapshot_fini(&snapshot);
     buffer_fini(&meta);
     buffer_fini(&error);
     return serf;
@@ -609,23 +621,26 @@ void simulation_start(struct simulation *simulation, uint32_t member, bool new_a
     machine_settle(simulation, machine);
 }
 
-/* What an agent's snapshot would know: some of those that were alive. */
-static void remember_others(struct simulation *simulation, struct machine *machine)
+void simulation_remember(struct simulation *simulation, uint32_t member)
 {
-    uint32_t position = 0, count = 0;
-    struct member_view member;
-    struct endpoint own = simulation_endpoint(simulation, machine->number);
-    if (!machine->remembered)
-        machine->remembered = sim_allocate(JOIN_MEMORY, sizeof *machine->remembered);
-    while (count < JOIN_MEMORY && serf_next_member(machine->serf, &position, &member))
-        if (member.status == STATUS_ALIVE && !endpoint_equal(&member.endpoint, &own))
-            machine->remembered[count++] = member.endpoint;
-    machine->remembered_count = count;
+    struct machine *machine = &simulation->machines[member];
+    buffer_reset(&machine->snapshot);
+    if (machine->serf && !serf_write_snapshot(machine->serf, &machine->snapshot))
+        buffer_reset(&machine->snapshot);
+}
+
+void simulation_forget(struct simulation *simulation, uint32_t member)
+{
+    buffer_fini(&simulation->machines[member].snapshot);
+}
+
+bool simulation_remembers(const struct simulation *simulation, uint32_t member)
+{
+    return simulation->machines[member].snapshot.size > 0;
 }
 
 static void end_process(struct simulation *simulation, struct machine *machine)
 {
-    remember_others(simulation, machine);
     streams_end_life(simulation, machine);
     struct datagram *datagram = take_waiting(machine);
     while (datagram) {
@@ -782,18 +797,6 @@ void simulation_join(struct simulation *simulation, uint32_t member, const struc
     else
         serf_retry_join(machine->serf, now, addresses, count, retry_interval, 0, false);
     machine_settle(simulation, machine);
-}
-
-bool simulation_rejoin(struct simulation *simulation, uint32_t member)
-{
-    const struct machine *machine = &simulation->machines[member];
-    char texts[JOIN_MEMORY][ENDPOINT_TEXT_SIZE];
-    struct span addresses[JOIN_MEMORY];
-    for (uint32_t i = 0; i < machine->remembered_count; i++)
-        addresses[i] = span_text(endpoint_text(&machine->remembered[i], texts[i]));
-    if (machine->remembered_count > 0)
-        simulation_join(simulation, member, addresses, machine->remembered_count, false);
-    return machine->remembered_count > 0;
 }
 
 void simulation_cross_check(struct simulation *simulation)

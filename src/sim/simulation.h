@@ -17,7 +17,7 @@
 #include "sim_memory.h"
 #include "sim_trace.h"
 
-enum { PROFILES_MAX = 3, JOIN_MEMORY = 8 /* addresses of others that a restarted member knows */ };
+enum { PROFILES_MAX = 3, MEMBERS_MAX = 65536 };
 
 struct simulation_config {
     uint32_t member_count; /* 1 to MEMBERS_MAX */
@@ -28,8 +28,6 @@ struct simulation_config {
     const uint8_t *profile_of; /* borrowed; a byte a member; NULL: the first for all */
     struct bounds bounds;
 };
-
-enum { MEMBERS_MAX = 65536 };
 
 struct simulation_counts {
     uint64_t datagrams, datagram_bytes, datagrams_lost;
@@ -81,8 +79,14 @@ void simulation_schedule(struct simulation *simulation, uint64_t time, uint32_t 
 
 bool simulation_is_up(const struct simulation *simulation, uint32_t member);
 
-/* Starts the member's process, at its address or at a new one. */
+/* Starts the member's process, at its address or at a new one; with what it remembers, if that is
+ * anything. Whoever was alive then is asked again, by the core. */
 void simulation_start(struct simulation *simulation, uint32_t member, bool new_address);
+/* Saves what the process would find in its snapshot if it were killed now, for its next start; or
+ * loses it. */
+void simulation_remember(struct simulation *simulation, uint32_t member);
+void simulation_forget(struct simulation *simulation, uint32_t member);
+bool simulation_remembers(const struct simulation *simulation, uint32_t member);
 /* The process is killed: its system answers for it, with refusals; or, when `silent`, nobody. */
 void simulation_crash(struct simulation *simulation, uint32_t member, bool silent);
 void simulation_leave(struct simulation *simulation, uint32_t member);
@@ -106,8 +110,6 @@ void simulation_links_changed(struct simulation *simulation);
 /* The member looks for its cluster: once, or by the policy that retries. */
 void simulation_join(struct simulation *simulation, uint32_t member, const struct span *addresses,
                      size_t count, bool once);
-/* The same with whom its last process knew; false when that knew nobody. */
-bool simulation_rejoin(struct simulation *simulation, uint32_t member);
 
 /* A member that runs, drawn at random; UINT32_MAX when none does. */
 uint32_t simulation_any_up(struct simulation *simulation);
