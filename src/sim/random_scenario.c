@@ -1,5 +1,5 @@
 /* The scenario is text, so that one which fails can be kept in a file, cut down by hand, and played
- * again. */
+ * again. No expression draws twice: the compiler could choose the order. */
 #include "random_scenario.h"
 
 #include "random.h"
@@ -26,9 +26,10 @@ static void write_links(struct random *random, struct buffer *out)
     buffer_printf(out, "link delay 0ms..%ums", longest[draw(random, 0, 3)]);
     if (draw(random, 0, 1))
         buffer_printf(out, " loss %u%%", draw(random, 1, 8));
-    if (draw(random, 0, 1))
-        buffer_printf(out, " duplicate %u%% reorder %u%%", draw(random, 1, 10),
-                      draw(random, 1, 20));
+    if (draw(random, 0, 1)) {
+        buffer_printf(out, " duplicate %u%%", draw(random, 1, 10));
+        buffer_printf(out, " reorder %u%%", draw(random, 1, 20));
+    }
     buffer_append_text(out, "\n");
 }
 
@@ -39,6 +40,18 @@ static void write_profile(struct random *random, uint32_t members, struct buffer
         buffer_append_text(out, "profile local\n");
     else if (choice == 1)
         buffer_printf(out, "profile local of 1..%u\n", (members + 1) / 2);
+}
+
+static void write_bad_link(struct random *random, struct buffer *out)
+{
+    buffer_printf(out, "link delay 1ms..%ums", draw(random, 5, 100));
+    buffer_printf(out, " loss %u%% duplicate 5%% reorder 10%%\n", draw(random, 10, 50));
+}
+
+static void write_bad_members(struct random *random, uint32_t members, struct buffer *out)
+{
+    buffer_printf(out, "link of any %u", draw(random, 1, (members + 1) / 2));
+    buffer_printf(out, " loss %u%%\n", draw(random, 20, 90));
 }
 
 /* Something that lasts, and heals: only these need a line of their own for the healing. */
@@ -52,11 +65,9 @@ static void write_link_fault(struct random *random, uint32_t members, uint32_t a
     else if (kind == 1)
         buffer_printf(out, "block 1..%u to %u..%u\n", cut, cut + 1, members);
     else if (kind == 2)
-        buffer_printf(out, "link delay 1ms..%ums loss %u%% duplicate 5%% reorder 10%%\n",
-                      draw(random, 5, 100), draw(random, 10, 50));
+        write_bad_link(random, out);
     else
-        buffer_printf(out, "link of any %u loss %u%%\n", draw(random, 1, (members + 1) / 2),
-                      draw(random, 20, 90));
+        write_bad_members(random, members, out);
     buffer_printf(out, "at %us heal\n", at + draw(random, 1, DURATION_S));
 }
 
@@ -89,8 +100,8 @@ static void write_member_fault(struct random *random, uint32_t members, uint32_t
         buffer_printf(out, "jump any %u by %us\n", some, draw(random, 1, 120));
         break;
     case 7:
-        buffer_printf(out, "slow any %u by %ums for %us\n", some, draw(random, 20, 800),
-                      draw(random, 1, DURATION_S));
+        buffer_printf(out, "slow any %u by %ums", some, draw(random, 20, 800));
+        buffer_printf(out, " for %us\n", draw(random, 1, DURATION_S));
         break;
     default:
         buffer_printf(out, "leave any 1\n");
@@ -99,8 +110,9 @@ static void write_member_fault(struct random *random, uint32_t members, uint32_t
 
 static void write_harmless(struct random *random, uint32_t at, struct buffer *out)
 {
-    buffer_printf(out, "at %us every %ums %u times %s any 1\n", at, draw(random, 100, 3000),
-                  draw(random, 1, 10), draw(random, 0, 2) ? "event" : "tags");
+    buffer_printf(out, "at %us every %ums", at, draw(random, 100, 3000));
+    buffer_printf(out, " %u times", draw(random, 1, 10));
+    buffer_printf(out, " %s any 1\n", draw(random, 0, 2) ? "event" : "tags");
 }
 
 void random_scenario_write(uint64_t seed, struct buffer *out)

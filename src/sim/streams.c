@@ -318,6 +318,19 @@ static bool is_blocked(struct simulation *simulation, struct stream_end *end)
     return links_blocked(&simulation->links, other_end(end)->machine, end->machine);
 }
 
+/* The system took the connection in for a process that is gone by now. */
+static bool has_no_process(const struct machine *machine, const struct stream_end *end)
+{
+    return end->accepted && end->life != machine->life;
+}
+
+static void reset_by_system(struct simulation *simulation, struct stream_end *end)
+{
+    end->closed = true;
+    if (!simulation->machines[end->machine].silent)
+        send_segment(simulation, other_end(end), SEGMENT_RESET, SPAN_EMPTY);
+}
+
 /* Whether the first segment has reached the machine; if not, it is sent again, or given up. */
 static bool gets_through(struct simulation *simulation, struct stream_end *end)
 {
@@ -338,6 +351,8 @@ void stream_arrives(struct simulation *simulation, struct stream_end *end)
 {
     struct machine *machine = &simulation->machines[end->machine];
     end->queued = false;
+    if (!end->closed && has_no_process(machine, end))
+        reset_by_system(simulation, end);
     if (!end->closed && gets_through(simulation, end)) {
         if (machine_waits(machine)) {
             become_ready(machine, end);

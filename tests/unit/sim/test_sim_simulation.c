@@ -149,6 +149,18 @@ static void who_wakes_up_from_a_pause_declares_nobody_failed(void **state)
     run_result_fini(&result);
 }
 
+/* Its system took connections in for it, a partition kept their bytes, and then it died. */
+static void connections_of_a_process_that_dies_before_it_reads_them_are_reset(void **state)
+{
+    (void)state;
+    struct run_result result = played_well("members 6\nat 0s start all join service\n"
+                                           "at 20s pause 2 for 10s\n"
+                                           "at 25s partition 2 | 1,3..6\n"
+                                           "at 31s crash 2\nat 32s heal\nrun until settled\n");
+    assert_int_equal(result.crashes_known, 1);
+    run_result_fini(&result);
+}
+
 static void a_restart_at_once_goes_unnoticed(void **state)
 {
     (void)state;
@@ -252,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_one_way_block_also_lets_streams_hang),
         cmocka_unit_test(a_pause_longer_than_the_suspicion_is_a_false_failure),
         cmocka_unit_test(who_wakes_up_from_a_pause_declares_nobody_failed),
+        cmocka_unit_test(connections_of_a_process_that_dies_before_it_reads_them_are_reset),
         cmocka_unit_test(a_restart_at_once_goes_unnoticed),
         cmocka_unit_test(a_graceful_leave_is_no_failure),
         cmocka_unit_test(user_events_reach_everybody_once),
