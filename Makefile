@@ -1,6 +1,7 @@
 # The front door. The build itself is Meson's (meson.build); everything here is one short command.
 .DEFAULT_GOAL := build
-.PHONY: build up scale logs members down test test-asan fuzz bench release format lint clean help
+.PHONY: build up scale logs members down test test-asan sim-search fuzz bench release format lint \
+    clean help
 
 MESON := /usr/bin/meson
 N ?= 5
@@ -39,6 +40,10 @@ test: ## every test, also under sanitizers; ends with a count
 test-asan: ## only the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@tools/install-packages build cluster
 	@/usr/bin/python3 tools/run-tests asan
+
+sim-search: ## simulate random scenarios for T seconds, 600 by default: make sim-search T=3600
+	@$(MAKE) --no-print-directory build
+	@build/serf-sim --seed $$(date +%s) --search $(if $(filter command line,$(origin T)),$(T),600)s --jobs $$(nproc)
 
 fuzz: ## each fuzzer for T seconds: make fuzz T=3600
 	@tools/install-packages build fuzz

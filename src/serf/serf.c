@@ -498,6 +498,11 @@ void serf_stats(const struct serf *serf, struct serf_stats *stats)
         .event_queue = serf->events.count,
         .query_queue = serf->queries.count,
         .encrypted = serf->config.swim.keyring != NULL,
+        .incarnation = serf->swim.incarnation,
+        .membership_queue = serf->swim.broadcasts.count,
+        .suspicions = serf->swim.suspicions.count,
+        .relays = serf->swim.relays.count,
+        .streams = serf->swim.streams.count,
     };
 }
 

@@ -222,6 +222,9 @@ struct serf_stats {
     uint64_t member_time, event_time, query_time;
     uint32_t intent_queue, event_queue, query_queue;
     bool encrypted;
+    /* For whoever watches that nothing goes back and nothing grows without end. */
+    uint32_t incarnation;
+    uint32_t membership_queue, suspicions, relays, streams;
 };
 
 void serf_stats(const struct serf *serf, struct serf_stats *stats);
