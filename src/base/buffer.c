@@ -50,7 +50,7 @@ static bool buffer_grow(struct buffer *buffer, size_t needed)
     return true;
 }
 
-uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+uint8_t *buffer_extend_slowly(struct buffer *buffer, size_t size)
 {
     if (size > buffer->maximum - buffer->size) {
         buffer->failed = true;
@@ -64,17 +64,6 @@ uint8_t *buffer_extend(struct buffer *buffer, size_t size)
     uint8_t *start = buffer->data + buffer->size;
     buffer->size = needed;
     return start;
-}
-
-bool buffer_append(struct buffer *buffer, const void *data, size_t size)
-{
-    if (size == 0)
-        return true;
-    uint8_t *start = buffer_extend(buffer, size);
-    if (!start)
-        return false;
-    memcpy(start, data, size);
-    return true;
 }
 
 bool buffer_append_span(struct buffer *buffer, struct span bytes)

@@ -25,11 +25,32 @@ void buffer_reset(struct buffer *buffer);
  * NULL when the buffer is empty. */
 uint8_t *buffer_detach(struct buffer *buffer);
 
+/* buffer_extend where there is no room yet. */
+uint8_t *buffer_extend_slowly(struct buffer *buffer, size_t size);
+
 /* Makes room for `size` more bytes and returns where they start, uninitialised; counts them as
  * part of the buffer. NULL (and failed) when that is not possible. */
-uint8_t *buffer_extend(struct buffer *buffer, size_t size);
+static inline uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+{
+    size_t room = buffer->capacity < buffer->maximum ? buffer->capacity : buffer->maximum;
+    if (size > room - buffer->size || !buffer->data)
+        return buffer_extend_slowly(buffer, size);
+    uint8_t *start = buffer->data + buffer->size;
+    buffer->size += size;
+    return start;
+}
 
-bool buffer_append(struct buffer *buffer, const void *data, size_t size);
+static inline bool buffer_append(struct buffer *buffer, const void *data, size_t size)
+{
+    if (size == 0)
+        return true;
+    uint8_t *start = buffer_extend(buffer, size);
+    if (!start)
+        return false;
+    memcpy(start, data, size);
+    return true;
+}
+
 bool buffer_append_span(struct buffer *buffer, struct span bytes);
 bool buffer_append_text(struct buffer *buffer, const char *text);
 bool buffer_append_u8(struct buffer *buffer, uint8_t value);

@@ -5,7 +5,21 @@
 #include <assert.h>
 #include <stdlib.h>
 
-enum { FIRST_CAPACITY = 16 };
+enum { FIRST_CAPACITY = 16, CAPACITY_MAX = 1 << 24, ITEM_BITS = 24 };
+
+#define ITEM_MASK ((UINT32_C(1) << ITEM_BITS) - 1)
+
+/* What a place holds. The low bits of the hash choose the place; these are the highest of its 32
+ * low ones, which no capacity uses. */
+static uint32_t tagged(uint64_t hash, uint32_t item)
+{
+    return ((uint32_t)hash & ~ITEM_MASK) | (item + 1);
+}
+
+static uint32_t item_in(uint32_t place)
+{
+    return (place & ITEM_MASK) - 1;
+}
 
 void hash_index_init(struct hash_index *index, const void *table,
                      uint64_t (*hash_of)(const void *table, uint32_t item),
@@ -26,9 +40,11 @@ uint32_t hash_index_find(const struct hash_index *index, uint64_t hash, const vo
     if (index->capacity == 0)
         return HASH_INDEX_NONE;
     uint32_t mask = index->capacity - 1;
+    uint32_t tag = (uint32_t)hash & ~ITEM_MASK;
     for (uint32_t i = (uint32_t)hash & mask; index->places[i] != 0; i = (i + 1) & mask)
-        if (index->has_key(index->table, index->places[i] - 1, key))
-            return index->places[i] - 1;
+        if ((index->places[i] & ~ITEM_MASK) == tag &&
+            index->has_key(index->table, item_in(index->places[i]), key))
+            return item_in(index->places[i]);
     return HASH_INDEX_NONE;
 }
 
@@ -38,14 +54,14 @@ static void place(uint32_t *places, uint32_t capacity, uint64_t hash, uint32_t i
     uint32_t i = (uint32_t)hash & mask;
     while (places[i] != 0)
         i = (i + 1) & mask;
-    places[i] = item + 1;
+    places[i] = tagged(hash, item);
 }
 
 bool hash_index_reserve(struct hash_index *index)
 {
     if (index->count < index->capacity - index->capacity / 4 && index->capacity != 0)
         return true;
-    if (index->capacity >= UINT32_C(1) << 30)
+    if (index->capacity >= CAPACITY_MAX)
         return false;
     uint32_t capacity = index->capacity ? index->capacity * 2 : FIRST_CAPACITY;
     uint32_t *places = calloc(capacity, sizeof *places);
@@ -53,7 +69,7 @@ bool hash_index_reserve(struct hash_index *index)
         return false;
     for (uint32_t i = 0; i < index->capacity; i++)
         if (index->places[i] != 0) {
-            uint32_t item = index->places[i] - 1;
+            uint32_t item = item_in(index->places[i]);
             place(places, capacity, index->hash_of(index->table, item), item);
         }
     free(index->places);
@@ -64,7 +80,7 @@ bool hash_index_reserve(struct hash_index *index)
 
 void hash_index_insert(struct hash_index *index, uint64_t hash, uint32_t item)
 {
-    assert(index->count < index->capacity);
+    assert(index->count < index->capacity && item < HASH_INDEX_ITEMS_MAX);
     place(index->places, index->capacity, hash, item);
     index->count++;
 }
@@ -74,13 +90,13 @@ void hash_index_remove(struct hash_index *index, uint64_t hash, uint32_t item)
     assert(index->capacity != 0);
     uint32_t mask = index->capacity - 1;
     uint32_t hole = (uint32_t)hash & mask;
-    while (index->places[hole] != item + 1) {
+    while (item_in(index->places[hole]) != item) {
         assert(index->places[hole] != 0);
         hole = (hole + 1) & mask;
     }
     /* Pull back every later item of the run that may stand in the hole. */
     for (uint32_t i = (hole + 1) & mask; index->places[i] != 0; i = (i + 1) & mask) {
-        uint32_t home = (uint32_t)index->hash_of(index->table, index->places[i] - 1) & mask;
+        uint32_t home = (uint32_t)index->hash_of(index->table, item_in(index->places[i])) & mask;
         if (((i - home) & mask) >= ((i - hole) & mask)) {
             index->places[hole] = index->places[i];
             hole = i;

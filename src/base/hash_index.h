@@ -1,16 +1,19 @@
 /* An open-addressing index from keys to small numbers (the slots of some table that the caller
  * owns). The index stores four bytes a place and no keys: the caller says whether an item has the
- * key, and what an item's hash is when the index grows. */
+ * key, and what an item's hash is when the index grows. One of the four bytes is a part of the hash
+ * that the place itself does not tell, so that nearly every item that is looked at is the right
+ * one: looking at a wrong one would cost two reads from memory that no cache holds. */
 #ifndef BASE_HASH_INDEX_H
 #define BASE_HASH_INDEX_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define HASH_INDEX_NONE UINT32_MAX
+#define HASH_INDEX_NONE      UINT32_MAX
+#define HASH_INDEX_ITEMS_MAX ((UINT32_C(1) << 24) - 2) /* items are numbered below this */
 
 struct hash_index {
-    uint32_t *places;  /* item + 1; 0 is empty */
+    uint32_t *places;  /* item + 1 (24 bits), part of the hash (8); 0 is empty */
     uint32_t capacity; /* 0 or a power of two */
     uint32_t count;
     uint64_t (*hash_of)(const void *table, uint32_t item);

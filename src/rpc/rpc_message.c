@@ -4,7 +4,7 @@
 
 #define FIELD(structure, place, name, type, member)                                                \
     {                                                                                              \
-        name, FIELD_##type, offsetof(struct structure, member), place, false                       \
+        MSGPACK_NAME(name), FIELD_##type, offsetof(struct structure, member), place, false         \
     }
 #define STRUCTURE(name, fields)                                                                    \
     const struct msgpack_structure name##_structure = {fields, sizeof fields / sizeof fields[0]}

@@ -14,10 +14,12 @@
 
 static void put_head(struct buffer *out, uint8_t code, uint64_t value, size_t width)
 {
-    uint8_t bytes[9] = {code};
+    uint8_t *start = buffer_extend(out, 1 + width);
+    if (!start)
+        return;
+    start[0] = code;
     for (size_t i = 0; i < width; i++)
-        bytes[1 + i] = (uint8_t)(value >> (8 * (width - 1 - i)));
-    buffer_append(out, bytes, 1 + width);
+        start[1 + i] = (uint8_t)(value >> (8 * (width - 1 - i)));
 }
 
 void msgpack_write_nil(struct buffer *out)
@@ -87,11 +89,24 @@ void msgpack_write_map(struct buffer *out, uint32_t count)
     put_count(out, 0x80, 0xde, count);
 }
 
+/* Most of all that is written: names of fields, names of nodes, addresses. */
+static void put_short_bytes(struct buffer *out, const void *data, size_t size)
+{
+    uint8_t *start = buffer_extend(out, 1 + size);
+    if (!start)
+        return;
+    start[0] = (uint8_t)(0xa0 | size);
+    if (size > 0)
+        memcpy(start + 1, data, size);
+}
+
 static void put_bytes(struct buffer *out, struct span bytes, bool with_str8)
 {
-    if (bytes.size <= 31)
-        put_head(out, (uint8_t)(0xa0 | bytes.size), 0, 0);
-    else if (bytes.size <= UINT8_MAX && with_str8)
+    if (bytes.size <= 31) {
+        put_short_bytes(out, bytes.data, bytes.size);
+        return;
+    }
+    if (bytes.size <= UINT8_MAX && with_str8)
         put_head(out, 0xd9, bytes.size, 1);
     else if (bytes.size <= UINT16_MAX)
         put_head(out, 0xda, bytes.size, 2);
@@ -392,6 +407,11 @@ enum msgpack_status msgpack_read_unsigned(struct msgpack_reader *reader, uint64_
 {
     size_t offset = reader->offset;
     struct msgpack_token token;
+    if (offset < reader->input.size && reader->input.data[offset] <= 0x7f &&
+        reader->input.data[offset] <= maximum) {
+        *value = reader->input.data[reader->offset++];
+        return MSGPACK_OK;
+    }
     enum msgpack_status status = msgpack_read(reader, &token);
     if (status != MSGPACK_OK)
         return status;
@@ -446,6 +466,12 @@ enum msgpack_status msgpack_read_bytes(struct msgpack_reader *reader, struct spa
 {
     size_t offset = reader->offset;
     struct msgpack_token token;
+    uint8_t code = offset < reader->input.size ? reader->input.data[offset] : 0;
+    if (code >= 0xa0 && code <= 0xbf && reader->input.size - offset > (code & 0x1fu)) {
+        *value = span_make(reader->input.data + offset + 1, code & 0x1f);
+        reader->offset += 1 + value->size;
+        return MSGPACK_OK;
+    }
     enum msgpack_status status = msgpack_read(reader, &token);
     if (status != MSGPACK_OK)
         return status;
@@ -585,10 +611,22 @@ static const struct msgpack_field *find_field(const struct msgpack_structure *st
         if (expected >= structure->field_count)
             expected = 0;
         const struct msgpack_field *field = &structure->fields[expected++];
-        if (span_equal_text(name, field->name))
+        if (name.size == field->name_size && memcmp(name.data, field->name, name.size) == 0)
             return field;
     }
     return NULL;
+}
+
+/* Steps over the key of the field that stands next in the usual order, if it is what comes. */
+static bool take_key(struct msgpack_reader *reader, const struct msgpack_field *field)
+{
+    size_t size = field->name_size;
+    const uint8_t *at = reader->input.data + reader->offset;
+    if (reader->input.size - reader->offset <= size || at[0] != (0xa0 | size) ||
+        memcmp(at + 1, field->name, size) != 0)
+        return false;
+    reader->offset += 1 + size;
+    return true;
 }
 
 static enum msgpack_status read_as_map(struct msgpack_reader *reader, uint32_t pairs,
@@ -597,7 +635,14 @@ static enum msgpack_status read_as_map(struct msgpack_reader *reader, uint32_t p
     uint32_t expected = 0;
     for (uint32_t i = 0; i < pairs; i++) {
         struct msgpack_token key;
-        enum msgpack_status status = msgpack_read(reader, &key);
+        enum msgpack_status status;
+        if (expected < structure->field_count && take_key(reader, &structure->fields[expected])) {
+            status = read_field(reader, &structure->fields[expected++], out);
+            if (status != MSGPACK_OK)
+                return status;
+            continue;
+        }
+        status = msgpack_read(reader, &key);
         if (status != MSGPACK_OK)
             return status;
         if (key.type != MSGPACK_RAW && key.type != MSGPACK_BINARY)
@@ -743,11 +788,7 @@ void msgpack_write_structure(struct buffer *out, const struct msgpack_structure 
         if (absent >> i & 1)
             continue;
         const struct msgpack_field *field = &structure->fields[i];
-        struct span name = span_text(field->name);
-        if (dialect == MSGPACK_GOSSIP)
-            msgpack_write_raw(out, name);
-        else
-            msgpack_write_string(out, name);
+        put_short_bytes(out, field->name, field->name_size);
         write_field(out, field, dialect, value);
     }
 }

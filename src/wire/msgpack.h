@@ -125,12 +125,15 @@ enum msgpack_field_type {
 };
 
 struct msgpack_field {
-    const char *name;
+    const char *name;  /* both by MSGPACK_NAME("Name") */
+    uint8_t name_size; /* at most 31 */
     enum msgpack_field_type type;
     uint16_t offset;     /* of the member in the structure */
     uint8_t declaration; /* place in the array form, from 0 */
     bool optional;       /* left out when zero or empty */
 };
+
+#define MSGPACK_NAME(text) text, sizeof(text) - 1
 
 /* Fields are listed in wire order: ascending bytes of the name. */
 struct msgpack_structure {

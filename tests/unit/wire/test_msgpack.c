@@ -286,22 +286,22 @@ struct sample {
 };
 
 static const struct msgpack_field sample_fields[] = {
-    {"A", FIELD_BOOL, offsetof(struct sample, flag), 0, true},
-    {"B", FIELD_U8, offsetof(struct sample, u8), 1, true},
-    {"C", FIELD_U16, offsetof(struct sample, u16), 2, true},
-    {"D", FIELD_U32, offsetof(struct sample, u32), 3, true},
-    {"E", FIELD_U64, offsetof(struct sample, u64), 4, true},
-    {"F", FIELD_I64, offsetof(struct sample, i64), 5, true},
-    {"G", FIELD_DOUBLE, offsetof(struct sample, real), 6, true},
-    {"H", FIELD_STRING, offsetof(struct sample, text), 7, true},
-    {"I", FIELD_BYTES, offsetof(struct sample, bytes), 8, true},
-    {"J", FIELD_VALUE, offsetof(struct sample, value), 9, true},
+    {MSGPACK_NAME("A"), FIELD_BOOL, offsetof(struct sample, flag), 0, true},
+    {MSGPACK_NAME("B"), FIELD_U8, offsetof(struct sample, u8), 1, true},
+    {MSGPACK_NAME("C"), FIELD_U16, offsetof(struct sample, u16), 2, true},
+    {MSGPACK_NAME("D"), FIELD_U32, offsetof(struct sample, u32), 3, true},
+    {MSGPACK_NAME("E"), FIELD_U64, offsetof(struct sample, u64), 4, true},
+    {MSGPACK_NAME("F"), FIELD_I64, offsetof(struct sample, i64), 5, true},
+    {MSGPACK_NAME("G"), FIELD_DOUBLE, offsetof(struct sample, real), 6, true},
+    {MSGPACK_NAME("H"), FIELD_STRING, offsetof(struct sample, text), 7, true},
+    {MSGPACK_NAME("I"), FIELD_BYTES, offsetof(struct sample, bytes), 8, true},
+    {MSGPACK_NAME("J"), FIELD_VALUE, offsetof(struct sample, value), 9, true},
 };
 static const struct msgpack_structure sample_structure = {sample_fields, 10};
 static const struct msgpack_field required_fields[] = {
-    {"H", FIELD_STRING, offsetof(struct sample, text), 0, false},
-    {"I", FIELD_BYTES, offsetof(struct sample, bytes), 1, false},
-    {"J", FIELD_VALUE, offsetof(struct sample, value), 2, false},
+    {MSGPACK_NAME("H"), FIELD_STRING, offsetof(struct sample, text), 0, false},
+    {MSGPACK_NAME("I"), FIELD_BYTES, offsetof(struct sample, bytes), 1, false},
+    {MSGPACK_NAME("J"), FIELD_VALUE, offsetof(struct sample, value), 2, false},
 };
 static const struct msgpack_structure required_structure = {required_fields, 3};
 
