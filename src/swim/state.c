@@ -342,13 +342,13 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
 void swim_apply_alive(struct swim *swim, const struct alive_message *alive)
 {
     struct endpoint endpoint;
-    bool self = swim_is_self(swim, alive->node);
+    uint32_t member = find_known(swim, alive->node);
+    bool self = member == swim->self;
     if ((self && swim->leaving) || !may_report(swim))
         return;
     if (!alive_is_valid(swim, alive, &endpoint) || !versions_are_sane(swim, alive, &endpoint))
         return;
     bool moves = false;
-    uint32_t member = find_known(swim, alive->node);
     if (member == MEMBER_NONE) {
         member = add_unknown(swim, alive);
         if (member == MEMBER_NONE)
