@@ -46,11 +46,17 @@ def cluster(tmp_path, network, record_property):
         started.dispose()
 
 
+@pytest.fixture
+def reference():
+    if not os.access(REFERENCE.path, os.X_OK):
+        pytest.skip(f"{REFERENCE.path} is not here: apt-get install serf")
+
+
 @pytest.fixture(params=KINDS)
 def kind(request):
     """Of what programs a cluster is, in turn: a key of KINDS."""
-    if request.param != "ours" and not os.access(REFERENCE.path, os.X_OK):
-        pytest.skip(f"{REFERENCE.path} is not here: apt-get install serf")
+    if request.param != "ours":
+        request.getfixturevalue("reference")
     return request.param
 
 

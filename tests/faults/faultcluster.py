@@ -1,8 +1,9 @@
 """A cluster on the faulty network, and the one assertion that ends every test of it."""
 
+import signal
 import time
 
-from agents import OURS, REFERENCE, Agent, Cluster
+from agents import OURS, REFERENCE, Agent, Cluster, wait_until
 
 RPC_ADDRESS = "127.0.0.1:7373"
 KINDS = {"ours": [OURS] * 4, "reference": [REFERENCE] * 4,
@@ -21,8 +22,19 @@ class HostedAgent(Agent):
     def rpc_address(self):
         return RPC_ADDRESS
 
-    def failures_it_saw(self, since=0):
-        return self.log_lines("EventMemberFailed: ", since)
+    def stop(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def failures_it_saw(self):
+        return self.log_lines("EventMemberFailed: ")
+
+    def dispose(self):
+        if self.running:
+            self.go_on()  # a stopped process would not hear the SIGTERM
+        super().dispose()
 
 
 class FaultCluster(Cluster):
@@ -48,15 +60,26 @@ class FaultCluster(Cluster):
                 for agent in self.should_run() if not agent.running]
         assert not dead, dead
 
-    def healthy_after(self, seconds):
+    def healthy_after(self, seconds, agents=None, gone=None):
         """Within that time nothing is lost and no false failure left: every agent that no test
-        has ended runs, answers, and lists all of them as alive, those in `gone` as what they are,
-        and nobody else. How long it took is shown with the result."""
+        has ended (or every one of `agents`, where they are not one cluster) runs, answers, and
+        lists all of them as alive at their addresses, those in `gone` as what they are, and
+        nobody else. How long it took is shown with the result."""
         began = time.monotonic()
-        self.nobody_died()
-        alive = {agent.name: "alive" for agent in self.should_run()}
-        self.wait_members({**alive, **self.gone}, seconds, self.should_run())
-        self.nobody_died()
+        agents = self.should_run() if agents is None else agents
+        gone = self.gone if gone is None else gone
+        wanted = {**{agent.name: f"alive {agent.address}" for agent in agents}, **gone}
+
+        def agreed():
+            self.nobody_died()
+            for agent in agents:
+                seen = {name: entry["status"] if name in gone else
+                        f"{entry['status']} {entry['addr']}"
+                        for name, entry in agent.members().items()}
+                if seen != wanted:
+                    return False, f"{agent} has {seen}"
+            return True
+        wait_until(agreed, seconds, f"all agents list {wanted}")
         self.note("all agree after seconds:", round(time.monotonic() - began, 1))
 
     def wait_failed(self, members, seconds, agents):

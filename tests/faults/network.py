@@ -10,7 +10,7 @@ import os
 import subprocess
 
 from localcluster.namespaces import NamespaceNetwork
-from localcluster.pods import Pod
+from localcluster.pods import Pod, gateway_of
 from weather import Detour, Netem, has_netem
 
 RULES = """
@@ -31,6 +31,7 @@ table ip faults {
 
 class FaultyNetwork(NamespaceNetwork):
     pod_prefix = "10.4"
+    gateway = gateway_of("10.4.0.2")  # the router's own address
 
     def __init__(self):
         super().__init__()
