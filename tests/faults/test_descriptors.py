@@ -31,8 +31,8 @@ class Holder:
 
     def __init__(self, agent, *places):
         self.process = subprocess.Popen(
-            [*agent.cluster.network.launcher(agent.host), sys.executable, "-c", HOLDER, *places], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True)
+            [*agent.cluster.network.launcher(agent.host), sys.executable, "-c", HOLDER, *places],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         assert self.process.stdout.readline() == "holding\n"

@@ -1,4 +1,5 @@
-"""A disk with no room left, under the tags file and under the log. The keyring file is only read."""
+"""A disk with no room left, under the tags file and under the log. (The keyring file is only read.)
+"""
 
 import json
 import os

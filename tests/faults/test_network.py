@@ -10,7 +10,7 @@ from agents import wait_until
 from weather import has_netem
 
 COUNT = 1000
-RECEIVER = f"""
+RECEIVER = """
 import socket, sys
 receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)

@@ -15,6 +15,8 @@ def test_a_cluster_gets_through_a_storm(cluster, kind):
     cluster.network.storm(**STORM)
     time.sleep(STORM_SECONDS)
     cluster.network.heal()
+    for agent in cluster.agents:  # it rained on everybody
+        assert agent.log_lines(r"memberlist: Failed (UDP )?ping: ")
     cluster.healthy_after(HEALED_SECONDS)
 
 
