@@ -64,7 +64,7 @@ class FaultCluster(Cluster):
         """Within that time nothing is lost and no false failure left: every agent that no test
         has ended (or every one of `agents`, where they are not one cluster) runs, answers, and
         lists all of them as alive at their addresses, those in `gone` as what they are, and
-        nobody else. How long it took is shown with the result."""
+        nobody else. Where it took long, how long is shown with the result."""
         began = time.monotonic()
         agents = self.should_run() if agents is None else agents
         gone = self.gone if gone is None else gone
@@ -80,7 +80,9 @@ class FaultCluster(Cluster):
                     return False, f"{agent} has {seen}"
             return True
         wait_until(agreed, seconds, f"all agents list {wanted}")
-        self.note("all agree after seconds:", round(time.monotonic() - began, 1))
+        took = time.monotonic() - began
+        if took > 1:
+            self.note("all agree after seconds:", round(took, 1))
 
     def wait_failed(self, members, seconds, agents):
         """All of `agents` list these members as failed."""

@@ -5,14 +5,18 @@ gone when the process is, however it ends.
 Gossip and nothing else passes the router: an agent's RPC is on its own loopback address, where
 clients are started by nsenter."""
 
+import errno
 import itertools
 import os
+import socket
 import subprocess
 
+from agents import wait_until
 from localcluster.namespaces import NamespaceNetwork
 from localcluster.pods import Pod, gateway_of
 from weather import Detour, Netem, has_netem
 
+DISCARD_PORT = 9  # nobody listens there
 RULES = """
 add table ip faults
 delete table ip faults
@@ -27,6 +31,13 @@ table ip faults {
     }
 }
 """
+
+
+def _answers(address):
+    """A wire drops what it is given in its first moments, and an agent's first try would be that."""
+    with socket.socket() as probe:
+        probe.settimeout(0.1)
+        return probe.connect_ex((address, DISCARD_PORT)) == errno.ECONNREFUSED
 
 
 class FaultyNetwork(NamespaceNetwork):
@@ -48,6 +59,7 @@ class FaultyNetwork(NamespaceNetwork):
         address = f"{self.pod_prefix}.{number // 250}.{number % 250 + 2}"
         self.hosts[address] = Pod(number, address, address)
         self.add(self.hosts[address])
+        wait_until(lambda: _answers(address), 20, f"the wire to {address} carries packets")
         return address
 
     def remove_host(self, address):
