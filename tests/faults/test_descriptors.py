@@ -5,9 +5,7 @@ import subprocess
 import sys
 import time
 
-import pytest
-
-from agents import BOTH, OURS, REFERENCE, wait_until
+from agents import OURS, REFERENCE
 
 FILES_MAX = 40
 WATCH_SECONDS = 8  # longer than a probe round and the shortest suspicion together
@@ -49,25 +47,21 @@ def processor_seconds(agent):
     return (int(user) + int(system)) / 100
 
 
-def refusals(agent, since):
-    return agent.log_lines("too many open files", since)
-
-
 def refusals_at(agent, place, since):
     return agent.log_lines(rf"accept tcp {re.escape(place)}: .*too many open files", since)
 
 
-@pytest.mark.parametrize("program", BOTH, ids=lambda program: program.kind)
-def test_an_agent_without_descriptors_stays_in_its_cluster(cluster, program):
+def test_an_agent_without_descriptors_stays_in_its_cluster(cluster, reference):
+    """No control: the reference fills its log with thousands of lines a second."""
     first = cluster.agent(OURS, "first")
     cluster.grow(REFERENCE, "second", join=[first])
-    poor = cluster.prepare(program, "poor", join=[first])
+    poor = cluster.prepare(OURS, "poor", join=[first])
     poor.launcher += ["prlimit", f"--nofile={FILES_MAX}", "--"]
     poor.start()
     cluster.healthy_after(20)
     mark, spent, began = poor.log_mark(), processor_seconds(poor), time.monotonic()
     with Holder(poor, poor.address, poor.rpc_address):
-        wait_until(lambda: refusals(poor, mark), 20, f"{poor} says that it has no descriptors")
+        poor.wait_log("too many open files", 20, mark)
         time.sleep(WATCH_SECONDS)
         spent, took = processor_seconds(poor) - spent, time.monotonic() - began
         told = [len(refusals_at(poor, place, mark)) for place in (poor.address, poor.rpc_address)]
@@ -76,7 +70,6 @@ def test_an_agent_without_descriptors_stays_in_its_cluster(cluster, program):
     # A new connection is taken again.
     cluster.agent(OURS, "late", join=[poor])
     cluster.healthy_after(30)
-    if program is OURS:
-        limit = 10 * (1 + int(took / 10))
-        assert 1 <= min(told) and max(told) <= limit, f"{told} lines in {took:.1f} s"
-        assert spent < took / 4, "it spins"
+    limit = 10 * (1 + int(took / 10))
+    assert 1 <= min(told) and max(told) <= limit, f"{told} lines in {took:.1f} s"
+    assert spent < took / 4, "it spins"
