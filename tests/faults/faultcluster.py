@@ -17,23 +17,26 @@ class HostedAgent(Agent):
         host = host or cluster.network.new_address()
         super().__init__(cluster, program, name, *extra, host=host, **options)
         self.launcher = cluster.network.launcher(host)
+        self.stopped = False
 
     @property
     def rpc_address(self):
         return RPC_ADDRESS
 
     def stop(self):
+        self.stopped = True
         self.process.send_signal(signal.SIGSTOP)
 
     def go_on(self):
+        self.stopped = False
         self.process.send_signal(signal.SIGCONT)
 
     def failures_it_saw(self):
         return self.log_lines("EventMemberFailed: ")
 
     def dispose(self):
-        if self.running:
-            self.go_on()  # a stopped process would not hear the SIGTERM
+        if self.running and self.stopped:
+            self.go_on()  # to hear the SIGTERM
         super().dispose()
 
 
