@@ -9,7 +9,7 @@ import pytest
 from agents import BOTH, OURS, REFERENCE
 
 ALIVE_SECONDS = 10  # from the start of the agent
-WATCH_SECONDS = 12
+WATCH_SECONDS = 5
 PEERS = pytest.mark.parametrize("peers", BOTH, ids=lambda program: f"among-{program.kind}")
 
 
@@ -45,6 +45,8 @@ def test_the_name_of_a_member_that_lives_stays_with_it(cluster, reference, peers
     rest = list(cluster.agents)
     thief = cluster.agent(OURS, holder.name, join=rest[:1])
     thief.wait_log(r"serf: Node name conflicts with another node at ", 10)
+    thief.wait_exit(30)
+    assert thief.log_lines("serf: minority in name conflict resolution, quit")
     time.sleep(WATCH_SECONDS)
     cluster.healthy_after(30, rest)
     for agent in rest:
