@@ -34,7 +34,7 @@ table ip faults {
 
 
 def _answers(address):
-    """A wire drops what it is given in its first moments, and an agent's first try would be that."""
+    """A wire drops what it is given in its first moments: an agent's first try would be that."""
     with socket.socket() as probe:
         probe.settimeout(0.1)
         return probe.connect_ex((address, DISCARD_PORT)) == errno.ECONNREFUSED
