@@ -1,6 +1,6 @@
 """Clocks that are set, forth and back, under a running agent: moved_clock.c stands between it
-and the wall clock, and leaves the monotonic one alone. (The reference asks the kernel itself and can't be
-lied to this way; it is a witness here.)"""
+and the wall clock, and leaves the monotonic one alone. (The reference asks the kernel itself and
+can't be lied to this way; it is a witness here.)"""
 
 import re
 import struct
