@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "socket_text.h"
+
 enum {
     HELD_BYTES_MAX = 1024 * 1024,
     DEFERRED_LINES_MAX = 64, /* logged by subscribers during one delivery */
@@ -67,6 +69,7 @@ struct agent_log {
     uint32_t gathered_lines;
     struct buffer pending; /* the rest of a line of which the output took a part */
     uint64_t lost;         /* lines dropped since the last one that went out */
+    int write_error;       /* errno of the last write that failed: why they were, or 0 */
 };
 
 static const char *const level_names[] = {"TRACE", "DEBUG", "INFO", "WARN", "ERR"};
@@ -233,8 +236,8 @@ static bool wait_writable(const struct agent_log *log, int wait_ms)
     return polled > 0;
 }
 
-/* Writes as much as goes out while each piece waits at most `wait_ms`; returns how much. Output
- * that fails for good swallows everything. */
+/* Writes as much as goes out while each piece waits at most `wait_ms`; returns how much. A closed
+ * output swallows everything; any other failure, such as a full disk, may pass. */
 static size_t write_output(struct agent_log *log, struct span bytes, int wait_ms)
 {
     size_t written = 0;
@@ -256,8 +259,12 @@ static size_t write_output(struct agent_log *log, struct span bytes, int wait_ms
             break;
         else if (errno == EPIPE)
             end_by_sigpipe(log);
-        else if (errno != EINTR)
+        else if (errno == EBADF)
             return bytes.size;
+        else if (errno != EINTR) {
+            log->write_error = errno;
+            break;
+        }
     }
     return written;
 }
@@ -288,13 +295,15 @@ static bool report_lost(struct agent_log *log)
     buffer_init(&report, 256);
     buffer_append_text(&report, log_indent);
     append_time(log, &report);
-    buffer_printf(&report,
-                  "[WARN] agent: %llu lines were dropped here: nobody read standard output\n",
-                  (unsigned long long)log->lost);
+    buffer_printf(
+        &report, "[WARN] agent: %llu lines were dropped here: %s\n", (unsigned long long)log->lost,
+        log->write_error ? system_error_text(log->write_error) : "nobody read standard output");
     bool written = write_whole(log, buffer_span(&report));
     buffer_fini(&report);
-    if (written)
+    if (written) {
         log->lost = 0;
+        log->write_error = 0;
+    }
     return written && log->pending.size == 0;
 }
 

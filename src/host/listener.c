@@ -19,6 +19,7 @@ struct listener {
     struct loop_timer retry;
     struct listener_callbacks callbacks;
     uint64_t pause;
+    struct accept_reports reports;
     bool accepting; /* inside on_ready */
     bool freed;     /* meanwhile */
 };
@@ -28,6 +29,20 @@ uint64_t accept_backoff_next(uint64_t pause)
     if (pause == 0)
         return ACCEPT_BACKOFF_MIN_NS;
     return pause < ACCEPT_BACKOFF_MAX_NS / 2 ? pause * 2 : ACCEPT_BACKOFF_MAX_NS;
+}
+
+bool accept_report_allowed(struct accept_reports *reports, uint64_t now)
+{
+    if (reports->count == 0 || now - reports->since >= ACCEPT_REPORT_WINDOW_NS) {
+        reports->since = now;
+        reports->count = 0;
+    }
+    if (reports->count == ACCEPT_REPORTS) {
+        reports->left_out++;
+        return false;
+    }
+    reports->count++;
+    return true;
 }
 
 static void release(struct listener *listener)
@@ -41,18 +56,28 @@ static void release(struct listener *listener)
 
 static void report_failure(struct listener *listener, int error_number)
 {
+    if (!listener->callbacks.accept_failed ||
+        !accept_report_allowed(&listener->reports, loop_now()))
+        return;
     char address[ENDPOINT_TEXT_SIZE];
     struct endpoint bound = listener_bound(listener);
     struct buffer reason;
     buffer_init(&reason, 256);
     buffer_printf(&reason, "accept tcp %s: accept4: %s", endpoint_text(&bound, address),
                   system_error_text(error_number));
+    if (listener->reports.left_out > 0)
+        buffer_printf(&reason, " (and %u times more since the last such line)",
+                      listener->reports.left_out);
+    listener->reports.left_out = 0;
+    listener->callbacks.accept_failed(listener->callbacks.context, buffer_text(&reason));
+    buffer_fini(&reason);
+}
+
+static void pause_accepting(struct listener *listener)
+{
     listener->pause = accept_backoff_next(listener->pause);
     loop_watch_set(&listener->watch, 0);
     loop_timer_set(&listener->retry, loop_now() + listener->pause);
-    if (listener->callbacks.accept_failed)
-        listener->callbacks.accept_failed(listener->callbacks.context, buffer_text(&reason));
-    buffer_fini(&reason);
 }
 
 /* False when there is nothing more to accept now. */
@@ -66,8 +91,11 @@ static bool accept_one(struct listener *listener)
     if (descriptor < 0) {
         if (errno == ECONNABORTED || errno == EINTR)
             return true;
-        if (errno != EAGAIN)
-            report_failure(listener, errno);
+        if (errno != EAGAIN) {
+            int reason = errno;
+            pause_accepting(listener);
+            report_failure(listener, reason);
+        }
         return false;
     }
     listener->pause = 0;

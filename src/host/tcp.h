@@ -16,18 +16,22 @@ enum {
     CONNECTION_READ_SIZE = 64 * 1024,        /* handed over at once, at most */
     CONNECTION_WRITE_MAX = 64 * 1024 * 1024, /* default limit of unsent bytes */
     LISTENER_BATCH = 32,                     /* connections accepted in one turn */
+    ACCEPT_REPORTS = 10,                     /* failures told in ACCEPT_REPORT_WINDOW_NS */
 };
 
 /* Accept errors (memberlist specification, 8): wait, doubling. */
-#define ACCEPT_BACKOFF_MIN_NS UINT64_C(5000000)
-#define ACCEPT_BACKOFF_MAX_NS UINT64_C(1000000000)
+#define ACCEPT_BACKOFF_MIN_NS   UINT64_C(5000000)
+#define ACCEPT_BACKOFF_MAX_NS   UINT64_C(1000000000)
+#define ACCEPT_REPORT_WINDOW_NS UINT64_C(10000000000)
 
 struct listener_callbacks {
     void *context;
     /* The callee owns the connection. Nothing is read until connection_start. */
     void (*accepted)(void *context, struct connection *connection);
     /* Accepting failed, as in "accept tcp 127.0.0.1:7946: accept4: too many open files"; the
-     * listener tries again by itself after a pause. May be NULL. */
+     * listener tries again by itself after a pause. Whoever connects can provoke this, so it comes
+     * ACCEPT_REPORTS times in a window at most; what was left out is counted behind the reason of
+     * the next, " (and 3 times more since the last such line)". May be NULL. */
     void (*accept_failed)(void *context, const char *reason);
 };
 
@@ -43,6 +47,17 @@ struct endpoint listener_bound(const struct listener *listener);
 
 /* The next pause after `pause` (0: none so far). */
 uint64_t accept_backoff_next(uint64_t pause);
+
+/* Zero it before the first. */
+struct accept_reports {
+    uint64_t since; /* when the window began */
+    uint32_t count; /* told in it */
+    uint32_t left_out;
+};
+
+/* Whether a failure at `now` is told; one that is not is counted in `left_out`, which whoever
+ * tells the next one sets back. */
+bool accept_report_allowed(struct accept_reports *reports, uint64_t now);
 
 /* Callbacks come from the loop only, except where connection_receive is called. From inside any of
  * them the owner may call connection_close or connection_free. Each may be NULL. */

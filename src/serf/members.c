@@ -72,7 +72,6 @@ void serf_member_conflict(struct serf *serf, uint32_t member, const struct endpo
                          "serf: Node name conflicts with another node at %s. Names must be "
                          "unique! (Resolution enabled: %s)",
                          theirs, serf->config.resolve_name_conflicts ? "true" : "false");
-        name_vote_begin(serf);
     } else
         serf_log_limited(serf, LIMITED_CONFLICT, LOG_LEVEL_WARN,
                          "serf: Name conflict for '%.*s' both %s and %s are claiming",

@@ -280,6 +280,13 @@ static void handle_report(struct serf *serf, struct effect *effect)
     case EFFECT_SWIM_LEFT:
         command_left(serf, effect->broadcast.timed_out);
         break;
+    case EFFECT_SWIM_NAMESAKE:
+        name_vote_begin(serf);
+        break;
+    case EFFECT_SWIM_MOVED:
+        /* Newer than what was said of the former life, which counts as left where it was missed. */
+        broadcast_join_intent(serf);
+        break;
     case EFFECT_SWIM_UPDATED:
         command_updated(serf, effect->broadcast.timed_out);
         break;

@@ -47,6 +47,8 @@ enum effect_kind {
     EFFECT_SWIM_SYNC_DONE,
     EFFECT_SWIM_LEFT,
     EFFECT_SWIM_UPDATED,
+    EFFECT_SWIM_NAMESAKE, /* somebody answers to our name at another address */
+    EFFECT_SWIM_MOVED,    /* we, to the address where we are: as if newly joined */
 };
 
 enum member_event_type {

@@ -395,6 +395,8 @@ void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span
         succeed_probe(swim);
         return;
     }
+    if (swim_move_answered(swim, ack.sequence))
+        return;
     struct relay *relay = number_map_find(&swim->relays, ack.sequence);
     if (!relay)
         return;

@@ -119,6 +119,11 @@ static void merge_node(struct swim *swim, const struct push_node_state *node)
         break;
     case NODE_SUSPECT:
     case NODE_DEAD:
+        if (swim_is_self(swim, node->name) &&
+            swim_believes(swim, node->name, node->incarnation, true))
+            swim_held_elsewhere(swim, node->address,
+                                node->port ? node->port : swim->config.bind_port,
+                                node->incarnation);
         /* Never dead at once: it gets the chance to refute. */
         departed.from = swim_own_name(swim);
         if (swim_believes(swim, departed.node, departed.incarnation, true))

@@ -356,8 +356,11 @@ void swim_apply_alive(struct swim *swim, const struct alive_message *alive)
     } else {
         struct endpoint known = member_endpoint(&swim->table, member);
         if (!endpoint_equal(&known, &endpoint)) {
-            if (!may_move(swim, member, &known, &endpoint))
+            if (!may_move(swim, member, &known, &endpoint)) {
+                if (self)
+                    swim_held_elsewhere(swim, alive->address, alive->port, alive->incarnation);
                 return;
+            }
             moves = true;
         }
     }

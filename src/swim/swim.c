@@ -119,6 +119,7 @@ bool swim_init(struct swim *swim, const struct swim_config *config, const struct
     swim->leave_timer.kind = TIMER_LEAVE;
     swim->update_timer.kind = TIMER_UPDATE;
     swim->catch_up.kind = TIMER_CATCH_UP;
+    swim->move.timer.kind = TIMER_MOVE;
     if (!outbox_init(&swim->outbox, pool) || !timer_heap_reserve(&swim->timers, 16) ||
         !swim_start_self(swim, config->name, config->meta)) {
         swim_fini(swim);
@@ -291,7 +292,7 @@ static uint32_t next_listener(const struct swim *swim, uint32_t *slot, uint32_t 
 
 /* Sends one message (its type byte first) to every live member by itself. What must have been heard
  * when we are gone is not left to the luck of gossip, which misses a member now and then. */
-static void tell_all(struct swim *swim, struct span message)
+void swim_tell_each(struct swim *swim, struct span message)
 {
     uint32_t slot = (uint32_t)random_below(&swim->random, swim->table.slot_count);
     uint32_t looked = 0, member;
@@ -314,7 +315,7 @@ void swim_tell_all(struct swim *swim, struct span message)
     buffer_append_u8(&swim->scratch, MESSAGE_USER);
     buffer_append_span(&swim->scratch, message);
     if (!swim->scratch.failed && swim->scratch.size <= swim_gossip_limit(swim))
-        tell_all(swim, buffer_span(&swim->scratch));
+        swim_tell_each(swim, buffer_span(&swim->scratch));
 }
 
 static void leave_done(struct swim *swim, bool timed_out)
@@ -338,7 +339,7 @@ void swim_leave(struct swim *swim, uint64_t timeout)
     buffer_reset(&swim->scratch);
     message_write(&swim->scratch, MESSAGE_DEAD, &suspect_structure, &dead);
     if (!swim->scratch.failed)
-        tell_all(swim, buffer_span(&swim->scratch));
+        swim_tell_each(swim, buffer_span(&swim->scratch));
     if (listeners == 0 && timer_armed(&swim->leave_timer))
         leave_done(swim, false);
 }
@@ -396,6 +397,9 @@ void swim_fire(struct swim *swim, struct timer *timer)
         break;
     case TIMER_PUSH_PULL:
         swim_push_pull_tick(swim);
+        break;
+    case TIMER_MOVE:
+        swim_move_timer(swim);
         break;
     case TIMER_CATCH_UP:
         swim_catch_up(swim);

@@ -45,6 +45,7 @@ enum timer_kind {
     TIMER_LEAVE,
     TIMER_UPDATE,
     TIMER_CATCH_UP,
+    TIMER_MOVE,
     TIMER_SERF = 32,
 };
 
@@ -95,6 +96,27 @@ struct probe {
     bool reached_by_tcp;
 };
 
+enum move_phase {
+    MOVE_IDLE,
+    MOVE_ASK,
+    MOVE_REVIVE,
+    MOVE_LEAVE,
+    MOVE_ARRIVE,
+    MOVE_SETTLE,
+};
+
+/* The own name is held at another address (move.c). */
+struct move {
+    enum move_phase phase;
+    uint32_t step; /* how often this phase has spoken */
+    struct timer timer;
+    struct endpoint old; /* where, and below as it was received */
+    uint8_t address[16], address_size;
+    uint32_t incarnation; /* held there, at least */
+    uint32_t sequence;    /* of the pings */
+    uint64_t quiet_until; /* somebody answered: ask no more until then */
+};
+
 struct swim {
     struct swim_config config; /* name and meta are not used after swim_init */
     struct swim_hooks hooks;
@@ -117,6 +139,7 @@ struct swim {
     uint32_t catch_ups_due;
 
     struct probe probe;
+    struct move move;
     struct probe_order order;
     struct timer probe_tick, gossip_tick, push_pull_tick, catch_up;
     bool probe_pending;           /* a tick passed while a probe was running */

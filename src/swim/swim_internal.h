@@ -55,6 +55,16 @@ void swim_probe_send_failed(struct swim *swim, const struct endpoint *to);
 void swim_probe_tcp_done(struct swim *swim, uint32_t stream, bool reached);
 void swim_change_health(struct swim *swim, int delta);
 
+/* move.c */
+/* A peer holds our own name at this address, if it is another one than ours. */
+void swim_held_elsewhere(struct swim *swim, struct span address, uint16_t port,
+                         uint32_t incarnation);
+/* Whether this ack is an answer from there. */
+bool swim_move_answered(struct swim *swim, uint32_t sequence);
+void swim_move_timer(struct swim *swim);
+/* swim.c: sends one message (its type byte first) to every live member by itself */
+void swim_tell_each(struct swim *swim, struct span message);
+
 /* sync.c */
 void swim_push_pull_tick(struct swim *swim);
 /* A member came to life: the view grew. */

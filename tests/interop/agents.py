@@ -68,9 +68,10 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run(program, *arguments, timeout=20, env=None):
-    """Runs one command of one kind's command line to its end."""
-    return subprocess.run([program.path, *map(str, arguments)], stdin=subprocess.DEVNULL,
+def run(program, *arguments, timeout=20, env=None, launcher=()):
+    """Runs one command of one kind's command line to its end, behind `launcher` where one is given
+    (words that run the words behind them in another place)."""
+    return subprocess.run([*launcher, program.path, *map(str, arguments)], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, errors="replace", timeout=timeout,
                           env=env or environment(), preexec_fn=_die_with_parent, check=False)
 
@@ -115,7 +116,8 @@ class CommandFailed(AssertionError):
 
 class Agent:
     """One agent. `extra` are more flags, `config` a configuration file's content, `log_level` None
-    leaves the agent's default."""
+    leaves the agent's default. `launcher` stands in front of its command line and of its clients',
+    `variables` are added to its environment: both may be set until it is started."""
 
     def __init__(self, cluster, program, name, *extra, host=None, port=GOSSIP_PORT,
                  rpc_port=RPC_PORT, profile="lan", config=None, log_level="debug"):
@@ -123,6 +125,7 @@ class Agent:
         self.host, self.port, self.rpc_port = host or next_host(), port, rpc_port
         self.extra, self.profile, self.config = list(extra), profile, config
         self.log_level = log_level
+        self.launcher, self.variables = [], {}
         self.process, self.exit_status, self.killed = None, None, False
         self.left = False  # asked to leave gracefully
         self.log_path = cluster.new_path(f"{name}-{program.kind}", ".log")
@@ -159,10 +162,10 @@ class Agent:
 
     def spawn(self):
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen([self.program.path, *self.arguments()],
-                                            stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=subprocess.STDOUT, env=environment(),
-                                            preexec_fn=_die_with_parent)
+            self.process = subprocess.Popen(
+                [*self.launcher, self.program.path, *self.arguments()], stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, env=environment(**self.variables),
+                preexec_fn=_die_with_parent)
         return self
 
     def start(self):
@@ -252,7 +255,7 @@ class Agent:
     def run(self, command, *arguments, program=None, timeout=20):
         """A client command against this agent, by its own command line or by `program`'s."""
         return run(program or self.program, command, f"-rpc-addr={self.rpc_address}", *arguments,
-                   timeout=timeout)
+                   timeout=timeout, launcher=self.launcher)
 
     def cli(self, command, *arguments, program=None, timeout=20):
         """The same, which must succeed; returns its standard output."""
@@ -287,6 +290,8 @@ class Agent:
 class Cluster:
     """All agents of one test."""
 
+    agent_type = Agent
+
     def __init__(self, directory):
         self.directory, self.agents, self._serial = Path(directory), [], itertools.count(1)
 
@@ -298,7 +303,7 @@ class Cluster:
         """An agent that is not started yet."""
         flags = [f"-join={getattr(peer, 'address', peer)}" for peer in join]
         name = name or f"{program.kind}-{len(self.agents) + 1}"
-        agent = Agent(self, program, name, *flags, *extra, **options)
+        agent = self.agent_type(self, program, name, *flags, *extra, **options)
         self.agents.append(agent)
         return agent
 

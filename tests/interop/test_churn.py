@@ -78,8 +78,7 @@ def test_a_live_member_refutes_its_forced_leave(mixed_cluster, program):
 
 @KINDS
 def test_a_member_that_failed_and_moved_is_removed_and_comes_back(mixed_cluster, program):
-    """A killed pod's name at a new address is refused while the old one counts as failed, and
-    welcome after force-leave -prune."""
+    """A killed pod's name at a new address is refused at first while the old one counts as failed."""
     ours = mixed_cluster.grow(OURS, "ours")
     ref = mixed_cluster.grow(REFERENCE, "ref", join=[ours])
     old = mixed_cluster.grow(program, "moved", join=[ref])

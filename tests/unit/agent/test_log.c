@@ -310,6 +310,24 @@ static void a_full_pipe_drops_lines_and_says_once_how_many(void **state)
     assert_null(strstr(read_output(), "dropped"));
 }
 
+static void a_full_disk_drops_lines_and_says_why_when_there_is_room_again(void **state)
+{
+    (void)state;
+    int pipe_end = dup(ends[1]);
+    int full = open("/dev/full", O_WRONLY);
+    agent_log_stream(agent_log);
+    assert_true(dup2(full, ends[1]) >= 0);
+    for (int i = 0; i < 3; i++)
+        agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: line %d", i);
+    assert_true(dup2(pipe_end, ends[1]) >= 0);
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: after");
+    close(full);
+    close(pipe_end);
+    const char *text = read_output();
+    assert_contains(text, "[WARN] agent: 3 lines were dropped here: no space left on device\n");
+    assert_contains(text, "agent: after\n");
+}
+
 static void level_names_are_read_in_any_case(void **state)
 {
     (void)state;
@@ -356,6 +374,7 @@ int main(void)
         TEST(what_a_subscriber_logs_does_not_feed_itself),
         TEST(a_subscriber_may_leave_from_inside),
         TEST(a_full_pipe_drops_lines_and_says_once_how_many),
+        TEST(a_full_disk_drops_lines_and_says_why_when_there_is_room_again),
         TEST(level_names_are_read_in_any_case),
         TEST(a_list_of_join_errors_becomes_one_line),
     };

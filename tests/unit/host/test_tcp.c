@@ -350,6 +350,18 @@ static void accept_errors_back_off_from_five_milliseconds_to_a_second(void **sta
     }
 }
 
+static void accept_errors_are_told_ten_times_in_ten_seconds(void **state)
+{
+    (void)state;
+    const uint64_t second = UINT64_C(1000000000), start = 7 * second;
+    struct accept_reports reports = {0};
+    for (unsigned i = 0; i < 15; i++)
+        assert_int_equal(accept_report_allowed(&reports, start + i), i < 10);
+    assert_false(accept_report_allowed(&reports, start + 10 * second - 1));
+    assert_int_equal(reports.left_out, 6);
+    assert_true(accept_report_allowed(&reports, start + 10 * second));
+}
+
 static void without_descriptors_a_listener_waits_and_then_accepts(void **state)
 {
     struct loop *loop = *state;
@@ -392,6 +404,7 @@ int main(void)
         TEST(a_port_in_use_is_named_in_the_references_words),
         TEST(without_descriptors_a_listener_waits_and_then_accepts),
         cmocka_unit_test(accept_errors_back_off_from_five_milliseconds_to_a_second),
+        cmocka_unit_test(accept_errors_are_told_ten_times_in_ten_seconds),
     };
     return cmocka_run_group_tests_name("tcp", tests, NULL, NULL);
 }

@@ -1,0 +1,69 @@
+"""Two clusters that must not mix although they share addresses: one's members take over addresses
+that the other still tries to reach, and each is told to join the other."""
+
+import base64
+import time
+
+import pytest
+
+import protocol
+from agents import BOTH, OURS, REFERENCE
+
+RED, BLUE = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+OPTIONS = {"profile": "local", "config": {"reconnect_interval": "1s"}}
+PROGRAMS = {"ours": (OURS, OURS), "reference": (REFERENCE, REFERENCE), "mixed": (OURS, REFERENCE)}
+WRONG_KEY = "[Nn]o installed keys could decrypt the message"
+LABEL = bytes([protocol.LABEL, 4]) + b"blue"
+WATCH_SECONDS = 5
+
+
+def three(cluster, color, key, programs, last_host=None):
+    first = cluster.agent(programs[0], f"{color}-1", f"-encrypt={key}", **OPTIONS)
+    second = cluster.agent(programs[1], f"{color}-2", f"-encrypt={key}", join=[first], **OPTIONS)
+    third = cluster.agent(programs[0], f"{color}-3", f"-encrypt={key}", join=[first],
+                          host=last_host, **OPTIONS)
+    cluster.healthy_after(40, [first, second, third])
+    return first, second, third
+
+
+def test_clusters_with_other_keys_never_mix_though_an_address_changes_hands(cluster, kind):
+    *red, lost = three(cluster, "red", RED, PROGRAMS[kind])
+    lost.kill()
+    blue = three(cluster, "blue", BLUE, PROGRAMS[kind][::-1], last_host=lost.host)
+    cluster.wait_failed([lost], 45, red)
+    for mine, theirs in ((red, blue), (blue, red)):
+        for joiner in mine:
+            assert joiner.run("join", theirs[0].address).returncode == 1
+    for agent in red:
+        agent.wait_log(rf"serf: attempting reconnect to {lost.name} {lost.address}", 20)
+    time.sleep(WATCH_SECONDS)
+
+    cluster.healthy_after(30, red, gone={lost.name: "failed"})
+    cluster.healthy_after(30, blue)
+    for agent in (*red, *blue):
+        assert agent.log_lines(WRONG_KEY)
+        assert not agent.log_lines("EventMember.*: " + ("blue" if agent in red else "red"))
+
+
+@pytest.mark.parametrize("program", BOTH, ids=lambda program: program.kind)
+def test_nothing_with_a_label_comes_into_a_cluster_without_one(cluster, program):
+    """Neither agent can be given a label, so the labelled cluster is played: its member, at the
+    router's address, gossips to one that has none, and asks it for an exchange."""
+    agent = cluster.agent(program, None, "-disable-compression")
+    stranger = protocol.node_state("stranger", cluster.network.gateway)
+    request = protocol.push_pull([stranger], protocol.serf_state(statuses={"stranger": 1}), True)
+    with protocol.StreamPeer(agent) as stream:
+        stream.send(LABEL + request)
+        assert protocol.PUSH_PULL not in (stream.read_to_end() or b"")[:1]
+    peer = protocol.DatagramPeer(agent, cluster.network.gateway)
+    try:
+        peer.send(LABEL + protocol.alive("stranger", cluster.network.gateway))
+        peer.wait_handled()
+    finally:
+        peer.close()
+    cluster.healthy_after(30)
+    if program is OURS:
+        assert agent.log_lines('discarding packet with unacceptable label "blue"')
+        assert agent.log_lines('discarding stream with unacceptable label "blue"')
+    else:
+        assert agent.log_lines(r"\[ERR\] memberlist: .*244")

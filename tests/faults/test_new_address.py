@@ -1,0 +1,63 @@
+"""A name that comes back at another address without having left, as a pod's does that was deleted
+by force: the others hold it alive, or failed, at an address that leads nowhere. Neither kind lets a
+member move unless it has left, so who comes back has to see to it that it is held to have."""
+
+import time
+
+import pytest
+
+from agents import BOTH, OURS, REFERENCE
+
+ALIVE_SECONDS = 10  # from the start of the agent
+WATCH_SECONDS = 5
+PEERS = pytest.mark.parametrize("peers", BOTH, ids=lambda program: f"among-{program.kind}")
+
+
+def three_and_a_victim(cluster, peers, victim):
+    for number in range(3):
+        cluster.grow(peers, f"peer-{number + 1}", join=cluster.agents[:1])
+    return cluster.grow(victim, "victim", join=cluster.agents[:1])
+
+
+def vanish(cluster, agent):
+    cluster.network.remove_host(agent.host)
+    agent.kill()
+
+
+@PEERS
+@pytest.mark.parametrize("held", ["alive", "failed"])
+def test_a_vanished_member_is_alive_at_its_new_address_in_ten_seconds(cluster, reference, peers,
+                                                                     held):
+    victim = three_and_a_victim(cluster, peers, OURS)
+    peers = cluster.should_run()[:3]
+    vanish(cluster, victim)
+    if held == "failed":
+        cluster.wait_failed([victim], 45, peers)
+    began = time.monotonic()
+    reborn = cluster.agent(OURS, "victim", join=peers[:1])
+    assert reborn.host != victim.host
+    cluster.healthy_after(ALIVE_SECONDS - (time.monotonic() - began))
+
+
+@PEERS
+def test_the_name_of_a_member_that_lives_stays_with_it(cluster, reference, peers):
+    holder = three_and_a_victim(cluster, peers, OURS)
+    rest = list(cluster.agents)
+    thief = cluster.agent(OURS, holder.name, join=rest[:1])
+    thief.wait_log(r"serf: Node name conflicts with another node at ", 10)
+    thief.wait_exit(30)
+    assert thief.log_lines("serf: minority in name conflict resolution, quit")
+    time.sleep(WATCH_SECONDS)
+    cluster.healthy_after(30, rest)
+    for agent in rest:
+        assert not agent.log_lines(f"EventMemberJoin: {holder.name} {thief.host}$")
+
+
+def test_the_reference_gives_up_instead(cluster, reference):
+    """The control. It has the others vote on who bears its name, and loses: it ends, and would
+    until its old self is forgotten, half a minute after its death is known."""
+    victim = three_and_a_victim(cluster, REFERENCE, REFERENCE)
+    vanish(cluster, victim)
+    reborn = cluster.agent(REFERENCE, "victim", join=cluster.agents[:1])
+    assert reborn.wait_exit(20) == 0
+    assert reborn.log_lines("serf: minority in name conflict resolution, quit")

@@ -1,0 +1,136 @@
+/* Members that come back at another address without having left. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "virtual_network.h"
+
+#include <stdio.h>
+
+enum { SIZE = 6 };
+
+static struct network *cluster(uint64_t seed)
+{
+    struct network *network = network_new(seed);
+    for (uint32_t i = 0; i < SIZE; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i + 1);
+        network_start(network, i, name, NULL);
+        if (i > 0)
+            host_join(network, &network->hosts[i], "10.0.0.1");
+    }
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    return network;
+}
+
+/* The last byte of the address at which the host has this member. */
+static unsigned place(const struct host *host, const char *name)
+{
+    struct member_view view;
+    assert_true(serf_find_member(host->serf, span_text(name), &view));
+    return view.endpoint.address[3];
+}
+
+static bool all_have_n3_at_its_new_place(struct network *network)
+{
+    for (uint32_t i = 0; i < SIZE; i++)
+        if (place(&network->hosts[i], "n3") != 99)
+            return false;
+    return network_agrees(network);
+}
+
+static void come_back_elsewhere(struct network *network)
+{
+    network_move(network, &network->hosts[2], "10.0.0.99");
+    network_start(network, 2, "n3", NULL);
+    host_join(network, &network->hosts[2], "10.0.0.1");
+}
+
+static void who_vanished_is_alive_at_its_new_address_in_seconds(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct network *network = cluster(seed);
+        network_kill(network, &network->hosts[2]);
+        network_run(network, seed * SECONDS(3)); /* held alive, suspect, dead, or forgotten */
+        come_back_elsewhere(network);
+        assert_true(network_run_until(network, SECONDS(5), all_have_n3_at_its_new_place));
+        network_run(network, SECONDS(60));
+        assert_true(all_have_n3_at_its_new_place(network));
+        network_free(network);
+    }
+}
+
+static void packets_that_are_lost_do_not_keep_it_from_moving(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 100; seed++) {
+        struct network *network = cluster(seed);
+        network_kill(network, &network->hosts[2]);
+        network->packet_loss = 0.3;
+        come_back_elsewhere(network);
+        network_run(network, SECONDS(10));
+        network_heal(network);
+        assert_true(network_run_until(network, SECONDS(70), all_have_n3_at_its_new_place));
+        network_free(network);
+    }
+}
+
+static void expect_the_name_to_stay(struct network *network)
+{
+    struct host *thief = network_start(network, SIZE, "n3", NULL);
+    host_join(network, thief, "10.0.0.1");
+    network_run(network, SECONDS(40));
+    for (uint32_t i = 0; i < SIZE; i++) {
+        assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_ALIVE);
+        assert_int_equal(place(&network->hosts[i], "n3"), 3);
+        assert_false(host_logged(&network->hosts[i], "EventMemberLeave"));
+        assert_false(host_logged(&network->hosts[i], "EventMemberFailed"));
+    }
+    assert_true(host_logged(thief, "Node name conflicts with another node at 10.0.0.3:7946"));
+    assert_false(host_logged(thief, "nobody answers to that name"));
+    network_free(network);
+}
+
+static void a_name_that_is_answered_to_is_not_moved(void **state)
+{
+    (void)state;
+    expect_the_name_to_stay(cluster(1));
+}
+
+static void an_answer_through_helpers_counts_as_well(void **state)
+{
+    (void)state;
+    struct network *network = cluster(2);
+    struct host *thief = network_start(network, SIZE, "thief", NULL);
+    network_kill(network, thief);
+    network_cut(network, thief, &network->hosts[2], true, true);
+    expect_the_name_to_stay(network);
+}
+
+static void a_member_that_leaves_moves_no_more(void **state)
+{
+    (void)state;
+    struct network *network = cluster(3);
+    network_kill(network, &network->hosts[2]);
+    come_back_elsewhere(network);
+    network_run(network, SECONDS(1));
+    host_leave(network, &network->hosts[2]);
+    network_run(network, SECONDS(20));
+    assert_false(host_logged(&network->hosts[2], "nobody answers to that name"));
+    network_free(network);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_vanished_is_alive_at_its_new_address_in_seconds),
+        cmocka_unit_test(packets_that_are_lost_do_not_keep_it_from_moving),
+        cmocka_unit_test(a_name_that_is_answered_to_is_not_moved),
+        cmocka_unit_test(an_answer_through_helpers_counts_as_well),
+        cmocka_unit_test(a_member_that_leaves_moves_no_more),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
