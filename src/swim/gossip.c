@@ -27,15 +27,7 @@ static void write_broadcast(const struct swim *swim, const struct broadcast *ite
     const struct member_record *record = member_at(&swim->table, item->member);
     const struct identity *identity = identity_of(record->identity);
     if (item->kind == BROADCAST_ALIVE) {
-        struct alive_message alive = {
-            .incarnation = record->incarnation,
-            .node = identity_name(identity),
-            .address = identity_address(identity),
-            .port = identity->port,
-            .meta = identity_meta(identity),
-            .versions = span_make(identity->versions, VERSIONS_SIZE),
-        };
-        message_write(out, MESSAGE_ALIVE, &alive_structure, &alive);
+        identity_write_alive(identity, record->incarnation, out);
         return;
     }
     struct suspect_message suspect = {

@@ -49,6 +49,49 @@ uint32_t member_table_find(const struct member_table *table, struct span name)
     return hash_index_find(&table->index, hash_name(table->pool, name), &name);
 }
 
+/* --- identities ---
+ *
+ * What follows writes the alive message's msgpack by hand, into memory that is known to be large
+ * enough; a test holds it to what the table-driven writer makes of the same message. */
+
+enum {
+    TOLD_SIZE_MAX =
+        5 + 3 + META_SIZE_MAX + 5 + 3 + MEMBER_NAME_SIZE_MAX + 5 + 5 + 4 + 1 + VERSIONS_SIZE,
+};
+
+static uint8_t *put_text(uint8_t *at, const char *text)
+{
+    size_t size = strlen(text);
+    memcpy(at, text, size);
+    return at + size;
+}
+
+static uint8_t *put_raw(uint8_t *at, struct span bytes)
+{
+    if (bytes.size <= 31) {
+        *at++ = (uint8_t)(0xa0 | bytes.size);
+    } else {
+        *at++ = 0xda;
+        *at++ = (uint8_t)(bytes.size >> 8);
+        *at++ = (uint8_t)bytes.size;
+    }
+    if (bytes.size > 0)
+        memcpy(at, bytes.data, bytes.size);
+    return at + bytes.size;
+}
+
+static uint8_t *put_number(uint8_t *at, uint32_t number)
+{
+    int bytes = number <= 0x7f ? 0 : number <= 0xff ? 1 : number <= 0xffff ? 2 : 4;
+    if (bytes > 0)
+        *at++ = (uint8_t)(bytes == 1 ? 0xcc : bytes == 2 ? 0xcd : 0xce);
+    else
+        *at++ = (uint8_t)number;
+    for (int i = bytes - 1; i >= 0; i--)
+        *at++ = (uint8_t)(number >> (8 * i));
+    return at;
+}
+
 struct atom *identity_intern(struct intern_pool *pool, struct span name, struct span address,
                              uint16_t port, struct span meta, const uint8_t versions[VERSIONS_SIZE])
 {
@@ -56,8 +99,9 @@ struct atom *identity_intern(struct intern_pool *pool, struct span name, struct 
     assert(address.size == 4 || address.size == 16);
     union {
         struct identity identity;
-        uint8_t bytes[sizeof(struct identity) + MEMBER_NAME_SIZE_MAX + META_SIZE_MAX];
+        uint8_t bytes[offsetof(struct identity, told) + TOLD_SIZE_MAX];
     } parts;
+    uint8_t *told = parts.bytes + offsetof(struct identity, told);
     parts.identity = (struct identity){
         .name_hash = hash_name(pool, name),
         .port = port,
@@ -67,11 +111,30 @@ struct atom *identity_intern(struct intern_pool *pool, struct span name, struct 
     };
     memcpy(parts.identity.versions, versions, VERSIONS_SIZE);
     memcpy(parts.identity.address, address.data, address.size);
-    uint8_t *text = parts.bytes + sizeof(struct identity);
-    memcpy(text, name.data, name.size);
-    if (meta.size)
-        memcpy(text + name.size, meta.data, meta.size);
-    return intern(pool, span_make(parts.bytes, sizeof(struct identity) + name.size + meta.size));
+    uint8_t *at = put_text(told, "\xa4Meta");
+    at = put_raw(at, meta);
+    parts.identity.meta_at = (uint8_t)(at - told - (ptrdiff_t)meta.size);
+    at = put_raw(put_text(at, "\xa4Node"), name);
+    parts.identity.name_at = (uint16_t)(at - told - (ptrdiff_t)name.size);
+    at = put_number(put_text(at, "\xa4Port"), port);
+    at = put_raw(put_text(at, "\xa3Vsn"), span_make(versions, VERSIONS_SIZE));
+    parts.identity.told_size = (uint16_t)(at - told);
+    return intern(pool, span_make(parts.bytes, (size_t)(at - parts.bytes)));
+}
+
+void identity_write_alive(const struct identity *identity, uint32_t incarnation, struct buffer *out)
+{
+    uint8_t head[64] = {MESSAGE_ALIVE, 0x86};
+    uint8_t *at = put_raw(put_text(head + 2, "\xa4"
+                                             "Addr"),
+                          identity_address(identity));
+    at = put_number(put_text(at, "\xabIncarnation"), incarnation);
+    size_t head_size = (size_t)(at - head);
+    uint8_t *start = buffer_extend(out, head_size + identity->told_size);
+    if (!start)
+        return;
+    memcpy(start, head, head_size);
+    memcpy(start + head_size, identity->told, identity->told_size);
 }
 
 static bool reserve_slot(struct member_table *table)

@@ -14,16 +14,21 @@
 
 #define MEMBER_NONE UINT32_MAX
 
-/* The bytes of an identity atom. Equal identities are equal bytes: unused bytes are zero. */
+/* The bytes of an identity atom. Equal identities are equal bytes: unused bytes are zero.
+ *
+ * A cluster mostly says "alive", and an identity holds the end of that message as it travels, from
+ * the key "Meta" on. Name and metadata are in it, so it takes hardly more room than they do. */
 struct identity {
     uint32_t name_hash;
     uint16_t port;
     uint8_t address_size; /* 4 or 16, as the address travels */
     uint8_t name_size;
     uint16_t meta_size;
+    uint16_t name_at, told_size; /* places in `told` */
+    uint8_t meta_at;
     uint8_t versions[VERSIONS_SIZE];
     uint8_t address[16];
-    uint8_t text[]; /* the name, then the metadata */
+    uint8_t told[];
 };
 
 struct member_record {
@@ -99,18 +104,22 @@ static inline const struct identity *member_identity(const struct member_table *
 
 static inline struct span identity_name(const struct identity *identity)
 {
-    return span_make(identity->text, identity->name_size);
+    return span_make(identity->told + identity->name_at, identity->name_size);
 }
 
 static inline struct span identity_meta(const struct identity *identity)
 {
-    return span_make(identity->text + identity->name_size, identity->meta_size);
+    return span_make(identity->told + identity->meta_at, identity->meta_size);
 }
 
 static inline struct span identity_address(const struct identity *identity)
 {
     return span_make(identity->address, identity->address_size);
 }
+
+/* Appends the alive message, its type byte first; errors stay in out->failed. */
+void identity_write_alive(const struct identity *identity, uint32_t incarnation,
+                          struct buffer *out);
 
 struct endpoint identity_endpoint(const struct identity *identity);
 void identity_view(const struct atom *atom, struct member_view *view);

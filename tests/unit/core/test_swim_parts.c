@@ -416,9 +416,53 @@ static void a_record_lives_as_long_as_one_layer_knows_it(void **state)
     with_table(20, check_slots);
 }
 
+static void an_identity_tells_the_same_as_the_table_of_the_message(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 31, 32, 255, 256, 512};
+    static const uint32_t numbers[] = {0, 1, 127, 128, 255, 256, 65535, 65536, UINT32_MAX};
+    static const uint8_t six[VERSIONS_SIZE] = {1, 5, 2, 2, 5, 4};
+    static const uint8_t text[512] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    struct siphash_key key = {1, 2};
+    struct intern_pool pool;
+    struct buffer by_table, by_identity;
+    intern_init(&pool, &key);
+    buffer_init(&by_table, 4096);
+    buffer_init(&by_identity, 4096);
+    for (size_t m = 0; m < 7; m++)
+        for (size_t n = 1; n < 5; n++)
+            for (size_t i = 0; i < 9; i++) {
+                struct alive_message alive = {
+                    .incarnation = numbers[i],
+                    .node = span_make(text, sizes[n]),
+                    .address = span_make(text, i % 2 ? 4 : 16),
+                    .port = (uint16_t)numbers[8 - i],
+                    .meta = span_make(text, sizes[m]),
+                    .versions = span_make(six, VERSIONS_SIZE),
+                };
+                struct atom *atom =
+                    identity_intern(&pool, alive.node, alive.address, alive.port, alive.meta, six);
+                assert_non_null(atom);
+                const struct identity *identity = identity_of(atom);
+                buffer_reset(&by_table);
+                buffer_reset(&by_identity);
+                message_write(&by_table, MESSAGE_ALIVE, &alive_structure, &alive);
+                identity_write_alive(identity, alive.incarnation, &by_identity);
+                assert_true(span_equal(buffer_span(&by_table), buffer_span(&by_identity)));
+                assert_true(span_equal(identity_name(identity), alive.node));
+                assert_true(span_equal(identity_meta(identity), alive.meta));
+                assert_true(span_equal(identity_address(identity), alive.address));
+                intern_release(&pool, atom);
+            }
+    buffer_fini(&by_table);
+    buffer_fini(&by_identity);
+    intern_fini(&pool);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_identity_tells_the_same_as_the_table_of_the_message),
         cmocka_unit_test(what_was_sent_least_goes_first_then_what_is_longest),
         cmocka_unit_test(equal_messages_go_newest_first),
         cmocka_unit_test(a_draw_fills_the_rest_with_what_fits),
