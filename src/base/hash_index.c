@@ -48,6 +48,17 @@ uint32_t hash_index_find(const struct hash_index *index, uint64_t hash, const vo
     return HASH_INDEX_NONE;
 }
 
+uint32_t hash_index_candidate(const struct hash_index *index, uint64_t hash)
+{
+    if (index->capacity == 0)
+        return HASH_INDEX_NONE;
+    uint32_t mask = index->capacity - 1, tag = (uint32_t)hash & ~ITEM_MASK;
+    for (uint32_t i = (uint32_t)hash & mask; index->places[i] != 0; i = (i + 1) & mask)
+        if ((index->places[i] & ~ITEM_MASK) == tag)
+            return item_in(index->places[i]);
+    return HASH_INDEX_NONE;
+}
+
 static void place(uint32_t *places, uint32_t capacity, uint64_t hash, uint32_t item)
 {
     uint32_t mask = capacity - 1;

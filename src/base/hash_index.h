@@ -29,6 +29,16 @@ void hash_index_fini(struct hash_index *index);
 /* The item with this key, or HASH_INDEX_NONE. */
 uint32_t hash_index_find(const struct hash_index *index, uint64_t hash, const void *key);
 
+/* Asks the processor to have the place of this hash at hand soon. */
+static inline void hash_index_expect(const struct hash_index *index, uint64_t hash)
+{
+    if (index->capacity > 0)
+        __builtin_prefetch(&index->places[(uint32_t)hash & (index->capacity - 1)]);
+}
+
+/* The item that hash_index_find would look at first, not looked at yet; or HASH_INDEX_NONE. */
+uint32_t hash_index_candidate(const struct hash_index *index, uint64_t hash);
+
 /* Makes sure that the next insert can't fail; false when memory is out. */
 bool hash_index_reserve(struct hash_index *index);
 

@@ -44,9 +44,28 @@ void member_table_fini(struct member_table *table)
     *table = (struct member_table){0};
 }
 
+uint32_t member_table_hash(const struct member_table *table, struct span name)
+{
+    uint32_t hash = hash_name(table->pool, name);
+    hash_index_expect(&table->index, hash);
+    return hash;
+}
+
+void member_table_expect_record(const struct member_table *table, uint32_t hash)
+{
+    uint32_t member = hash_index_candidate(&table->index, hash);
+    if (member != HASH_INDEX_NONE)
+        __builtin_prefetch(&table->records[member]);
+}
+
+uint32_t member_table_find_hashed(const struct member_table *table, struct span name, uint32_t hash)
+{
+    return hash_index_find(&table->index, hash, &name);
+}
+
 uint32_t member_table_find(const struct member_table *table, struct span name)
 {
-    return hash_index_find(&table->index, hash_name(table->pool, name), &name);
+    return member_table_find_hashed(table, name, hash_name(table->pool, name));
 }
 
 /* --- identities ---

@@ -65,6 +65,14 @@ void member_table_fini(struct member_table *table);
 
 uint32_t member_table_find(const struct member_table *table, struct span name);
 
+/* A look-up reads a place of the index and then a record, and in a large cluster no cache holds
+ * either. Whoever has several names can have these reads overlap: hash all names and expect their
+ * places, then expect their records, then find them. */
+uint32_t member_table_hash(const struct member_table *table, struct span name);
+void member_table_expect_record(const struct member_table *table, uint32_t hash);
+uint32_t member_table_find_hashed(const struct member_table *table, struct span name,
+                                  uint32_t hash);
+
 /* The identity atom of these parts, with one reference; NULL when memory is out. `address` has 4 or
  * 16 bytes, the name 1 to MEMBER_NAME_SIZE_MAX, the metadata at most META_SIZE_MAX. */
 struct atom *identity_intern(struct intern_pool *pool, struct span name, struct span address,

@@ -109,7 +109,7 @@ static void merge_node(struct swim *swim, const struct push_node_state *node)
             .meta = node->meta,
             .versions = node->versions,
         };
-        swim_apply_alive(swim, &alive);
+        swim_apply_alive(swim, &alive, member_table_hash(&swim->table, alive.node));
         break;
     }
     case NODE_LEFT:

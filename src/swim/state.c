@@ -31,10 +31,14 @@ static bool may_report(struct swim *swim)
     return outbox_reserve(&swim->outbox, REPORTS_OF_A_CHANGE);
 }
 
+static uint32_t if_known(const struct swim *swim, uint32_t member)
+{
+    return member != MEMBER_NONE && member_at(&swim->table, member)->in_swim ? member : MEMBER_NONE;
+}
+
 static uint32_t find_known(const struct swim *swim, struct span name)
 {
-    uint32_t member = member_table_find(&swim->table, name);
-    return member != MEMBER_NONE && member_at(&swim->table, member)->in_swim ? member : MEMBER_NONE;
+    return if_known(swim, member_table_find(&swim->table, name));
 }
 
 static void enter_state(struct swim *swim, uint32_t member, enum node_state state)
@@ -339,10 +343,10 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
     }
 }
 
-void swim_apply_alive(struct swim *swim, const struct alive_message *alive)
+void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash)
 {
     struct endpoint endpoint;
-    uint32_t member = find_known(swim, alive->node);
+    uint32_t member = if_known(swim, member_table_find_hashed(&swim->table, alive->node, hash));
     bool self = member == swim->self;
     if ((self && swim->leaving) || !may_report(swim))
         return;

@@ -11,6 +11,7 @@
 enum {
     COARSE_SHIFT = 26, /* a coarse tick is 2^26 ns, 67 ms: 32 bits of it last for nine years */
     LIMITED_LINES = 10,
+    HEARD_AHEAD = 8, /* messages of a datagram that are decoded before the first is handled */
 };
 
 static const uint64_t limited_window = 10 * NANOSECONDS_PER_S;
@@ -174,19 +175,36 @@ static void handle_dead(struct swim *swim, const struct endpoint *from, struct s
     }
 }
 
-static void handle_alive(struct swim *swim, const struct endpoint *from, struct span body)
-{
+/* A message of a datagram that is about to be handled. Most say "alive": these are decoded ahead,
+ * so that the look-ups of their names can overlap. */
+struct heard {
+    struct span message;
     struct alive_message alive;
+    uint32_t hash; /* of the name */
+    bool is_alive; /* well-formed */
+};
+
+static void hear(struct swim *swim, struct heard *heard, struct span message)
+{
+    heard->message = message;
+    heard->is_alive = message.data[0] == MESSAGE_ALIVE &&
+                      message_read(span_from(message, 1), &alive_structure, &heard->alive);
+    if (heard->is_alive)
+        heard->hash = member_table_hash(&swim->table, heard->alive.node);
+}
+
+static void handle_alive(struct swim *swim, const struct endpoint *from, struct heard *heard)
+{
     char text[FROM_TEXT_SIZE];
-    if (!message_read(body, &alive_structure, &alive)) {
+    if (!heard->is_alive) {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
                          "memberlist: Failed to decode alive message: malformed %s",
                          swim_from_text(from, text));
         return;
     }
-    if (alive.port == 0) /* a protocol 1 peer sends no port */
-        alive.port = swim->config.bind_port;
-    swim_apply_alive(swim, &alive);
+    if (heard->alive.port == 0) /* a protocol 1 peer sends no port */
+        heard->alive.port = swim->config.bind_port;
+    swim_apply_alive(swim, &heard->alive, heard->hash);
 }
 
 static void handle_user(struct swim *swim, struct span body)
@@ -198,9 +216,10 @@ static void handle_user(struct swim *swim, struct span body)
         outbox_drop_last(&swim->outbox);
 }
 
-static void handle_message(struct swim *swim, const struct endpoint *from, struct span message)
+static void handle_message(struct swim *swim, const struct endpoint *from, struct heard *heard)
 {
     char text[FROM_TEXT_SIZE];
+    struct span message = heard->message;
     struct span body = span_from(message, 1);
     switch (message.data[0]) {
     case MESSAGE_PING:
@@ -219,7 +238,7 @@ static void handle_message(struct swim *swim, const struct endpoint *from, struc
         handle_suspect(swim, from, body);
         break;
     case MESSAGE_ALIVE:
-        handle_alive(swim, from, body);
+        handle_alive(swim, from, heard);
         break;
     case MESSAGE_DEAD:
         handle_dead(swim, from, body);
@@ -232,6 +251,16 @@ static void handle_message(struct swim *swim, const struct endpoint *from, struc
                          "memberlist: msg type (%u) not supported %s", message.data[0],
                          swim_from_text(from, text));
     }
+}
+
+static void handle_heard(struct swim *swim, const struct endpoint *from, struct heard *heard,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (heard[i].is_alive)
+            member_table_expect_record(&swim->table, heard[i].hash);
+    for (size_t i = 0; i < count; i++)
+        handle_message(swim, from, &heard[i]);
 }
 
 static void log_packet_problem(struct swim *swim, const struct endpoint *from,
@@ -258,13 +287,20 @@ void swim_packet(struct swim *swim, const struct endpoint *from, struct span dat
         log_packet_problem(swim, from, &problem);
         return;
     }
+    struct heard heard[HEARD_AHEAD];
+    size_t count = 0;
     struct span message;
     while (packet_next(&reader, &message, &problem)) {
+        if (problem.error == PACKET_OK)
+            hear(swim, &heard[count++], message);
+        if (problem.error == PACKET_OK && count < HEARD_AHEAD)
+            continue;
+        handle_heard(swim, from, heard, count);
+        count = 0;
         if (problem.error != PACKET_OK)
             log_packet_problem(swim, from, &problem);
-        else
-            handle_message(swim, from, message);
     }
+    handle_heard(swim, from, heard, count);
 }
 
 void swim_packet_failed(struct swim *swim, const struct endpoint *to)

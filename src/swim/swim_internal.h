@@ -9,7 +9,8 @@
 enum { BROADCAST_ALIVE = 1, BROADCAST_SUSPECT = 2, BROADCAST_DEAD = 3 };
 
 /* state.c: the transitions of memberlist specification, 7.7 */
-void swim_apply_alive(struct swim *swim, const struct alive_message *alive);
+/* `hash`: the name's, by member_table_hash. */
+void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash);
 void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect);
 void swim_apply_dead(struct swim *swim, const struct suspect_message *dead);
 /* Whether an incarnation that a peer names can be true of this member; logs when not. */
