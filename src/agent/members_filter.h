@@ -5,17 +5,11 @@
 #ifndef AGENT_MEMBERS_FILTER_H
 #define AGENT_MEMBERS_FILTER_H
 
+#include "expression.h"
 #include "member.h"
 #include "serf.h"
 
-enum {
-    MEMBERS_FILTER_PATTERN_MAX = 1024, /* bytes of one expression */
-    MEMBERS_FILTER_TAGS_MAX = 64,
-    MEMBERS_FILTER_REPEAT_MAX = 1000,     /* a{n}: RE2's own limit */
-    MEMBERS_FILTER_MATCH_LIMIT = 20000,   /* steps of one match */
-    MEMBERS_FILTER_DEPTH_LIMIT = 4000,    /* remembered points of return of one match */
-    MEMBERS_FILTER_HEAP_LIMIT_KIB = 1024, /* memory of one match */
-};
+enum { MEMBERS_FILTER_TAGS_MAX = 64 };
 
 struct members_filter;
 
@@ -26,13 +20,8 @@ struct members_filter *members_filter_new(struct span name, struct span status,
                                           struct buffer *error);
 void members_filter_free(struct members_filter *filter);
 
-enum members_filter_result {
-    MEMBERS_FILTER_NO,
-    MEMBERS_FILTER_YES,
-    MEMBERS_FILTER_TOO_COSTLY, /* an expression met a limit: the answer is not known */
-};
-
-enum members_filter_result members_filter_match(struct members_filter *filter,
-                                                const struct member_view *member);
+/* EXPRESSION_YES when all match. */
+enum expression_result members_filter_match(const struct members_filter *filter,
+                                            const struct member_view *member);
 
 #endif

@@ -223,11 +223,11 @@ static bool collect_members(struct rpc_server *server, struct members_filter *fi
     *count = 0;
     buffer_reset(&server->items);
     while (serf_next_member(serf, &position, &member)) {
-        enum members_filter_result result =
-            filter ? members_filter_match(filter, &member) : MEMBERS_FILTER_YES;
-        if (result == MEMBERS_FILTER_TOO_COSTLY)
+        enum expression_result result =
+            filter ? members_filter_match(filter, &member) : EXPRESSION_YES;
+        if (result == EXPRESSION_TOO_COSTLY)
             return false;
-        if (result == MEMBERS_FILTER_NO)
+        if (result == EXPRESSION_NO)
             continue;
         rpc_append_member(server, &server->items, &member);
         ++*count;
@@ -248,7 +248,7 @@ static void respond_filtered(struct rpc_session *session, const struct rpc_reque
     const struct rpc_members_filtered *body = &request->members_filtered;
     struct buffer error;
     uint32_t count;
-    buffer_init(&error, 2 * MEMBERS_FILTER_PATTERN_MAX);
+    buffer_init(&error, 2 * EXPRESSION_SIZE_MAX);
     struct members_filter *filter =
         members_filter_new(body->name, body->status, tags, tag_count, &error);
     bool matched = filter && collect_members(session->server, filter, &count);
