@@ -7,6 +7,7 @@
 #include "agent_state.h"
 #include "banner.h"
 #include "config_check.h"
+#include "expression.h"
 #include "join_log.h"
 #include "keyring_file.h"
 
@@ -130,6 +131,43 @@ static void user_event(void *context, uint64_t ltime, struct span name, struct s
         rpc_server_user_event(agent->rpc, ltime, name, payload, coalesce);
 }
 
+static void query(void *context, uint32_t query, uint64_t ltime, uint64_t deadline,
+                  struct span name, struct span payload, struct span source)
+{
+    struct agent *agent = context;
+    (void)source;
+    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Received event: query: %.*s",
+                     SPAN_PRINT(name));
+    if (agent->rpc)
+        rpc_server_query(agent->rpc, query, ltime, deadline, name, payload);
+}
+
+static void query_ack(void *context, uint32_t query, struct span from)
+{
+    rpc_server_query_ack(((struct agent *)context)->rpc, query, from);
+}
+
+static void query_response(void *context, uint32_t query, struct span from, struct span payload)
+{
+    rpc_server_query_response(((struct agent *)context)->rpc, query, from, payload);
+}
+
+static void query_done(void *context, uint32_t query)
+{
+    rpc_server_query_done(((struct agent *)context)->rpc, query);
+}
+
+static void keyring_changed(void *context, uint32_t query)
+{
+    struct agent *agent = context;
+    struct buffer error;
+    buffer_init(&error, ERROR_SIZE_MAX);
+    bool saved = !agent->config.keyring_file ||
+                 keyring_file_save(agent->config.keyring_file, agent->keyring, &error);
+    node_keyring_saved(agent->node, query, saved ? NULL : buffer_text(&error));
+    buffer_fini(&error);
+}
+
 /* -encrypt: the base64 has been checked, the size has not. */
 static bool take_encrypt_key(struct agent *agent, struct buffer *error)
 {
@@ -170,6 +208,12 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     node->serf.reconnect_interval = (uint64_t)config->reconnect_interval;
     node->serf.reconnect_timeout = (uint64_t)config->reconnect_timeout;
     node->serf.tombstone_timeout = (uint64_t)config->tombstone_timeout;
+    node->serf.user_event_size_limit = (uint32_t)config->user_event_size_limit;
+    node->serf.query_size_limit = (uint32_t)config->query_size_limit;
+    node->serf.query_response_size_limit = (uint32_t)config->query_response_size_limit;
+    node->serf.coordinates = !config->disable_coordinates;
+    node->serf.resolve_name_conflicts = !config->disable_name_resolution;
+    node->serf.expression_matches = expression_matches;
     node->bind_address = bind_address;
     node->bind_port = agent->addresses.bind.port;
     node->snapshot_path = config->snapshot_path;
@@ -179,6 +223,11 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
         .log = node_logged,
         .member_event = member_event,
         .user_event = user_event,
+        .query = query,
+        .query_ack = query_ack,
+        .query_response = query_response,
+        .query_done = query_done,
+        .keyring_changed = keyring_changed,
         .stopped = agent_node_stopped,
     };
 }
@@ -390,8 +439,8 @@ static void shut_down(struct agent *agent)
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting serf shutdown");
         if (!left)
             agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: Shutdown without a Leave");
-        node_free(agent->node);
         rpc_server_free(agent->rpc);
+        node_free(agent->node);
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
     }
     agent_tags_fini(agent);
@@ -400,6 +449,7 @@ static void shut_down(struct agent *agent)
     if (agent->loop)
         loop_free(agent->loop);
     keyring_free(agent->keyring);
+    expressions_forget();
 }
 
 static void live(struct agent *agent, struct buffer *error)

@@ -210,6 +210,15 @@ profile_settings *agent_config_profile(const struct agent_config *config, struct
     return NULL;
 }
 
+static bool check_size(const char *key, int64_t size, struct buffer *error)
+{
+    if (size >= 0 && size <= INT32_MAX)
+        return true;
+    buffer_printf(error, "%s is %lld, which is no number of bytes from 0 to %d", key,
+                  (long long)size, INT32_MAX);
+    return false;
+}
+
 bool agent_config_check_limits(const struct agent_config *config, struct buffer *error)
 {
     bool low = config->protocol < SERF_PROTOCOL_MIN;
@@ -224,5 +233,7 @@ bool agent_config_check_limits(const struct agent_config *config, struct buffer 
                       USER_EVENT_SIZE_MAX);
         return false;
     }
-    return true;
+    return check_size("user_event_size_limit", config->user_event_size_limit, error) &&
+           check_size("query_size_limit", config->query_size_limit, error) &&
+           check_size("query_response_size_limit", config->query_response_size_limit, error);
 }

@@ -97,3 +97,34 @@ bool keyring_file_load(const char *path, struct keyring *keyring, struct buffer 
     buffer_fini(&text);
     return good;
 }
+
+/* A list of strings, two spaces a level, the primary key first, and no newline at the end: the
+ * reference's bytes. */
+static void encode(const struct keyring *keyring, struct buffer *out)
+{
+    size_t count = keyring_count(keyring);
+    buffer_append_text(out, "[");
+    for (size_t i = 0; i < count; i++) {
+        buffer_append_text(out, i == 0 ? "\n  \"" : ",\n  \"");
+        base64_encode(keyring_key(keyring, i), out);
+        buffer_append_text(out, "\"");
+    }
+    buffer_append_text(out, count > 0 ? "\n]" : "]");
+}
+
+bool keyring_file_save(const char *path, const struct keyring *keyring, struct buffer *error)
+{
+    struct buffer text, reason;
+    buffer_init(&text, KEYRING_FILE_SIZE_MAX);
+    buffer_init(&reason, 4096);
+    encode(keyring, &text);
+    bool good = !text.failed && file_write(path, buffer_span(&text), 0600, &reason);
+    if (!good)
+        buffer_printf(error, "Failed to write keyring file: %s",
+                      text.failed ? "out of memory" : buffer_text(&reason));
+    if (text.size > 0)
+        OPENSSL_cleanse(text.data, text.size);
+    buffer_fini(&text);
+    buffer_fini(&reason);
+    return good;
+}

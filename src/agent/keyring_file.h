@@ -10,6 +10,10 @@ enum { KEYRING_FILE_SIZE_MAX = 64 * 1024 };
 /* Adds the keys of the file, the first one becoming primary. False with one line in `error`. */
 bool keyring_file_load(const char *path, struct keyring *keyring, struct buffer *error);
 
+/* Replaces the file by these keys, with mode 0600. False with "Failed to write keyring file: ..."
+ * in `error`. */
+bool keyring_file_save(const char *path, const struct keyring *keyring, struct buffer *error);
+
 /* Decodes one key of any size; `error` then says "illegal base64 data at input byte N". */
 bool key_decode(const char *text, struct buffer *key, struct buffer *error);
 

@@ -1,6 +1,7 @@
 /* What each RPC command does. A command that is not carried out (no handshake yet, no token, a
  * feature that this agent does not have) is answered all the same, its body having been taken with
  * it: the next request starts where the client thinks it does. */
+#include "coordinate.h"
 #include "join_log.h"
 #include "members_filter.h"
 #include "rpc_session.h"
@@ -15,13 +16,13 @@ static struct span no_members(void)
     return span_make(empty_members, sizeof empty_members);
 }
 
-static void respond_ok(struct rpc_session *session, const struct rpc_request *request)
+void rpc_respond_ok(struct rpc_session *session, const struct rpc_request *request)
 {
     rpc_session_respond(session, request->header.seq, SPAN_EMPTY, SPAN_EMPTY);
 }
 
-static void respond_error(struct rpc_session *session, const struct rpc_request *request,
-                          const char *error)
+void rpc_respond_error(struct rpc_session *session, const struct rpc_request *request,
+                       const char *error)
 {
     rpc_session_respond(session, request->header.seq, span_text(error), SPAN_EMPTY);
 }
@@ -32,9 +33,7 @@ static void log_refusal(struct rpc_session *session, const char *reason)
                      "agent.ipc: Failed to evaluate request: %s", reason);
 }
 
-/* A body whose parts have the wrong types, found late: the connection is closed, as for one that
- * does not decode at all. */
-static void refuse_body(struct rpc_session *session, const char *part)
+void rpc_refuse_body(struct rpc_session *session, const char *part)
 {
     agent_log_printf(session->server->config.log, LOG_LEVEL_ERR,
                      "agent.ipc: Failed to evaluate request: decode failed: %s", part);
@@ -43,13 +42,13 @@ static void refuse_body(struct rpc_session *session, const char *part)
 
 /* --- commands that wait --- */
 
-static struct rpc_pending *begin_waiting(struct rpc_session *session,
-                                         const struct rpc_request *request)
+struct rpc_pending *rpc_begin_waiting(struct rpc_session *session,
+                                      const struct rpc_request *request)
 {
     struct rpc_server *server = session->server;
     struct rpc_pending *pending = calloc(1, sizeof *pending);
     if (!pending) {
-        respond_error(session, request, "out of memory");
+        rpc_respond_error(session, request, "out of memory");
         return NULL;
     }
     *pending = (struct rpc_pending){.next = server->pendings,
@@ -72,8 +71,9 @@ void rpc_pending_free(struct rpc_pending *pending)
     free(pending);
 }
 
-/* The command is over: answers if the client is still there, and lets it go on. */
-static void end_waiting(struct rpc_pending *pending, struct span error, struct span body)
+/* Requests that waited are taken up by the loop: this may be a callback of the node, from inside
+ * which it takes no new commands. */
+void rpc_end_waiting(struct rpc_pending *pending, struct span error, struct span body)
 {
     struct rpc_session *session = pending->session;
     uint64_t seq = pending->seq;
@@ -82,7 +82,7 @@ static void end_waiting(struct rpc_pending *pending, struct span error, struct s
         return;
     session->pending = NULL;
     rpc_session_respond(session, seq, error, body);
-    rpc_session_continue(session);
+    loop_defer(&session->resume);
 }
 
 /* --- membership --- */
@@ -95,7 +95,7 @@ static void join_done(void *context, bool ok, uint32_t count, struct span error)
     join_log_end(server->config.log, count, error);
     buffer_reset(&server->body);
     msgpack_write_structure(&server->body, &rpc_join_response_structure, MSGPACK_RPC, &response);
-    end_waiting(pending, count > 0 || ok ? SPAN_EMPTY : error, buffer_span(&server->body));
+    rpc_end_waiting(pending, count > 0 || ok ? SPAN_EMPTY : error, buffer_span(&server->body));
 }
 
 static void run_join(struct rpc_session *session, const struct rpc_request *request)
@@ -108,7 +108,7 @@ static void run_join(struct rpc_session *session, const struct rpc_request *requ
     while (list && count < JOIN_ADDRESSES_MAX && rpc_list_next(&walker, &address))
         addresses[count++] = address;
     if (!list || walker.failed) {
-        refuse_body(session, "'Existing' is no list of strings");
+        rpc_refuse_body(session, "'Existing' is no list of strings");
         return;
     }
     struct buffer *body = &session->server->body;
@@ -121,7 +121,7 @@ static void run_join(struct rpc_session *session, const struct rpc_request *requ
         return;
     }
     join_log_begin(session->server->config.log, addresses, count, request->join.replay);
-    struct rpc_pending *pending = begin_waiting(session, request);
+    struct rpc_pending *pending = rpc_begin_waiting(session, request);
     if (pending)
         node_join(session->server->config.node, addresses, count, request->join.replay, join_done,
                   pending);
@@ -135,7 +135,7 @@ static void force_leave_done(void *context, bool ok, uint32_t count, struct span
         agent_log_printf(pending->server->config.log, LOG_LEVEL_WARN,
                          "agent: failed to remove node%s: %.*s", pending->prune ? " (prune)" : "",
                          SPAN_PRINT(error));
-    end_waiting(pending, ok ? SPAN_EMPTY : error, SPAN_EMPTY);
+    rpc_end_waiting(pending, ok ? SPAN_EMPTY : error, SPAN_EMPTY);
 }
 
 static void run_force_leave(struct rpc_session *session, const struct rpc_request *request)
@@ -144,7 +144,7 @@ static void run_force_leave(struct rpc_session *session, const struct rpc_reques
     agent_log_printf(session->server->config.log, LOG_LEVEL_INFO,
                      "agent: Force leaving node%s: %.*s", body->prune ? " (prune)" : "",
                      SPAN_PRINT(body->node));
-    struct rpc_pending *pending = begin_waiting(session, request);
+    struct rpc_pending *pending = rpc_begin_waiting(session, request);
     if (!pending)
         return;
     pending->prune = body->prune;
@@ -168,7 +168,7 @@ static void leave_done(void *context, bool ok, uint32_t count, struct span error
     } else if (left) {
         rpc_server_left(server);
     }
-    end_waiting(pending, ok ? SPAN_EMPTY : error, SPAN_EMPTY);
+    rpc_end_waiting(pending, ok ? SPAN_EMPTY : error, SPAN_EMPTY);
     if (server->leaver && server->leaver == session &&
         connection_unsent(session->connection) == 0) {
         server->leaver = NULL;
@@ -180,7 +180,7 @@ static void run_leave(struct rpc_session *session, const struct rpc_request *req
 {
     struct rpc_server *server = session->server;
     agent_log_printf(server->config.log, LOG_LEVEL_INFO, "agent.ipc: Graceful leave triggered");
-    struct rpc_pending *pending = begin_waiting(session, request);
+    struct rpc_pending *pending = rpc_begin_waiting(session, request);
     if (pending)
         server->config.leave(server->config.context, leave_done, pending);
 }
@@ -274,7 +274,7 @@ static void run_members_filtered(struct rpc_session *session, const struct rpc_r
     while (map && count < MEMBERS_FILTER_TAGS_MAX && rpc_map_next(&walker, &tag.key, &tag.value))
         tags[count++] = tag;
     if (!map || walker.failed)
-        refuse_body(session, "'Tags' is no map of strings");
+        rpc_refuse_body(session, "'Tags' is no map of strings");
     else if (walker.left > 0)
         respond_no_members(session, request, span_text("more than 64 tag filters"));
     else
@@ -286,7 +286,7 @@ static void run_members_filtered(struct rpc_session *session, const struct rpc_r
 static void tags_done(void *context, bool ok, uint32_t count, struct span error)
 {
     (void)count;
-    end_waiting(context, ok ? SPAN_EMPTY : error, SPAN_EMPTY);
+    rpc_end_waiting(context, ok ? SPAN_EMPTY : error, SPAN_EMPTY);
 }
 
 static void run_tags(struct rpc_session *session, const struct rpc_request *request)
@@ -302,15 +302,15 @@ static void run_tags(struct rpc_session *session, const struct rpc_request *requ
     while (open && deleted_count < RPC_TAGS_MAX && rpc_list_next(&deletes, &key))
         deleted[deleted_count++] = key;
     if (!open || sets.failed || deletes.failed) {
-        refuse_body(session, "'Tags' is no map of strings, or 'DeleteTags' no list of strings");
+        rpc_refuse_body(session, "'Tags' is no map of strings, or 'DeleteTags' no list of strings");
         return;
     }
     if (sets.left > 0 || deletes.left > 0) {
-        respond_error(session, request, "more than 512 tags in one request");
+        rpc_respond_error(session, request, "more than 512 tags in one request");
         return;
     }
     struct rpc_server *server = session->server;
-    struct rpc_pending *pending = begin_waiting(session, request);
+    struct rpc_pending *pending = rpc_begin_waiting(session, request);
     if (pending)
         server->config.set_tags(server->config.context, set, set_count, deleted, deleted_count,
                                 tags_done, pending);
@@ -321,24 +321,24 @@ static void run_tags(struct rpc_session *session, const struct rpc_request *requ
 static void run_stream(struct rpc_session *session, const struct rpc_request *request)
 {
     if (rpc_session_find_stream(session, request->header.seq)) {
-        respond_error(session, request, "Stream with given sequence exists");
+        rpc_respond_error(session, request, "Stream with given sequence exists");
         return;
     }
     if (session->stream_count == RPC_STREAMS_MAX) {
-        respond_error(session, request, "more than 64 streams on one connection");
+        rpc_respond_error(session, request, "more than 64 streams on one connection");
         return;
     }
     struct rpc_event_stream stream = {.seq = request->header.seq};
     switch (stream_filter_init(&stream.filter, request->stream.type)) {
     case STREAM_FILTER_INVALID:
-        respond_error(session, request, "Invalid event filter");
+        rpc_respond_error(session, request, "Invalid event filter");
         break;
     case STREAM_FILTER_NO_MEMORY:
-        respond_error(session, request, "out of memory");
+        rpc_respond_error(session, request, "out of memory");
         break;
     case STREAM_FILTER_OK:
         session->streams[session->stream_count++] = stream;
-        respond_ok(session, request);
+        rpc_respond_ok(session, request);
         break;
     }
 }
@@ -365,10 +365,10 @@ static void run_monitor(struct rpc_session *session, const struct rpc_request *r
         return;
     }
     if (session->monitoring) {
-        respond_error(session, request, "Monitor already exists");
+        rpc_respond_error(session, request, "Monitor already exists");
         return;
     }
-    respond_ok(session, request);
+    rpc_respond_ok(session, request);
     rpc_session_start_monitor(session, request->header.seq, level);
 }
 
@@ -379,7 +379,7 @@ static void run_stop(struct rpc_session *session, const struct rpc_request *requ
         rpc_session_stop_stream(session, stream);
     if (session->monitoring && session->monitor_seq == request->stop.stop)
         rpc_session_stop_monitor(session);
-    respond_ok(session, request);
+    rpc_respond_ok(session, request);
 }
 
 /* --- the rest --- */
@@ -395,12 +395,12 @@ static void run_stats(struct rpc_session *session, const struct rpc_request *req
 static void run_handshake(struct rpc_session *session, const struct rpc_request *request)
 {
     if (session->handshaken) {
-        respond_error(session, request, "Handshake already performed");
+        rpc_respond_error(session, request, "Handshake already performed");
     } else if (request->handshake.version != RPC_VERSION) {
-        respond_error(session, request, "Unsupported IPC version");
+        rpc_respond_error(session, request, "Unsupported IPC version");
     } else {
         session->handshaken = true;
-        respond_ok(session, request);
+        rpc_respond_ok(session, request);
     }
 }
 
@@ -417,38 +417,41 @@ static bool token_matches(const struct rpc_server *server, struct span token)
 static void run_auth(struct rpc_session *session, const struct rpc_request *request)
 {
     if (!token_matches(session->server, request->auth.auth_key)) {
-        respond_error(session, request, "Invalid authentication token");
+        rpc_respond_error(session, request, "Invalid authentication token");
         return;
     }
     session->authenticated = true;
     session->parser.size_max = RPC_REQUEST_SIZE_MAX;
     rpc_request_parser_init(&session->parser, RPC_REQUEST_SIZE_MAX);
-    respond_ok(session, request);
+    rpc_respond_ok(session, request);
 }
 
-static void refuse_feature(struct rpc_session *session, const struct rpc_request *request)
+/* The coordinate as gossip carries it is also what RPC calls one, but for the version before it. */
+static void append_coordinate(struct buffer *out, const struct coordinate *coordinate)
 {
-    struct rpc_server *server = session->server;
-    const struct rpc_command_info *info = &rpc_commands[request->command];
-    char error[128];
-    snprintf(error, sizeof error, "the command '%s' is not supported by cserf %s", info->name,
-             CSERF_VERSION);
-    buffer_reset(&server->body);
-    if (info->response) {
-        static const struct rpc_key_response none;
-        msgpack_write_structure(&server->body, info->response, MSGPACK_RPC, &none);
+    size_t start = out->size;
+    coordinate_write(out, coordinate);
+    if (out->size > start) {
+        memmove(out->data + start, out->data + start + 1, out->size - start - 1);
+        buffer_truncate(out, out->size - 1);
     }
-    rpc_session_respond(session, request->header.seq, span_text(error), buffer_span(&server->body));
 }
 
-/* No node has coordinates here: the same answer as for a node that nobody knows. */
 static void run_get_coordinate(struct rpc_session *session, const struct rpc_request *request)
 {
-    static const struct rpc_coordinate_response none;
-    struct buffer *body = &session->server->body;
-    buffer_reset(body);
-    msgpack_write_structure(body, &rpc_coordinate_response_structure, MSGPACK_RPC, &none);
-    rpc_session_respond(session, request->header.seq, SPAN_EMPTY, buffer_span(body));
+    struct rpc_server *server = session->server;
+    struct coordinate coordinate;
+    struct rpc_coordinate_response response = {.ok = serf_coordinate(node_serf(server->config.node),
+                                                                     request->get_coordinate.node,
+                                                                     &coordinate)};
+    buffer_reset(&server->items);
+    buffer_reset(&server->body);
+    if (response.ok)
+        append_coordinate(&server->items, &coordinate);
+    response.coord = buffer_span(&server->items);
+    msgpack_write_structure(&server->body, &rpc_coordinate_response_structure, MSGPACK_RPC,
+                            &response);
+    rpc_session_respond(session, request->header.seq, SPAN_EMPTY, buffer_span(&server->body));
 }
 
 static void refuse_unknown(struct rpc_session *session, const struct rpc_request *request)
@@ -460,7 +463,7 @@ static void refuse_unknown(struct rpc_session *session, const struct rpc_request
              name.size < SHOWN ? (int)name.size : SHOWN,
              name.size > 0 ? (const char *)name.data : "", name.size < SHOWN ? "" : "...");
     log_refusal(session, reason);
-    respond_error(session, request, "Unsupported command");
+    rpc_respond_error(session, request, "Unsupported command");
     session->closing = true;
 }
 
@@ -469,7 +472,7 @@ typedef void run_command(struct rpc_session *session, const struct rpc_request *
 static run_command *const commands[RPC_COMMAND_COUNT + 1] = {
     [RPC_HANDSHAKE] = run_handshake,
     [RPC_AUTH] = run_auth,
-    [RPC_EVENT] = refuse_feature,
+    [RPC_EVENT] = rpc_run_event,
     [RPC_FORCE_LEAVE] = run_force_leave,
     [RPC_JOIN] = run_join,
     [RPC_MEMBERS] = run_members,
@@ -479,12 +482,12 @@ static run_command *const commands[RPC_COMMAND_COUNT + 1] = {
     [RPC_MONITOR] = run_monitor,
     [RPC_STOP] = run_stop,
     [RPC_LEAVE] = run_leave,
-    [RPC_QUERY] = refuse_feature,
-    [RPC_RESPOND] = refuse_feature,
-    [RPC_INSTALL_KEY] = refuse_feature,
-    [RPC_USE_KEY] = refuse_feature,
-    [RPC_REMOVE_KEY] = refuse_feature,
-    [RPC_LIST_KEYS] = refuse_feature,
+    [RPC_QUERY] = rpc_run_query,
+    [RPC_RESPOND] = rpc_run_respond,
+    [RPC_INSTALL_KEY] = rpc_run_keys,
+    [RPC_USE_KEY] = rpc_run_keys,
+    [RPC_REMOVE_KEY] = rpc_run_keys,
+    [RPC_LIST_KEYS] = rpc_run_keys,
     [RPC_STATS] = run_stats,
     [RPC_GET_COORDINATE] = run_get_coordinate,
     [RPC_COMMAND_COUNT] = refuse_unknown,
@@ -496,7 +499,7 @@ void rpc_command_run(struct rpc_session *session, const struct rpc_request *requ
 {
     if (!session->handshaken && request->command != RPC_HANDSHAKE) {
         log_refusal(session, "Handshake required");
-        respond_error(session, request, "Handshake required");
+        rpc_respond_error(session, request, "Handshake required");
         session->closing = true;
         return;
     }
@@ -505,7 +508,7 @@ void rpc_command_run(struct rpc_session *session, const struct rpc_request *requ
     if (!open) {
         agent_log_printf(session->server->config.log, LOG_LEVEL_WARN,
                          "agent.ipc: Client sending commands before auth");
-        respond_error(session, request, "Authentication required");
+        rpc_respond_error(session, request, "Authentication required");
         session->closing = session->closing || request->command == RPC_COMMAND_COUNT;
         return;
     }

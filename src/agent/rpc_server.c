@@ -126,6 +126,7 @@ void rpc_server_free(struct rpc_server *server)
         rpc_pending_free(server->pendings);
     loop_task_cancel(&server->left_task);
     loop_timer_fini(&server->left_timer);
+    number_map_fini(&server->own_queries);
     buffer_fini(&server->tags);
     buffer_fini(&server->items);
     buffer_fini(&server->body);

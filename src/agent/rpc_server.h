@@ -12,6 +12,9 @@ enum {
     RPC_CLIENTS_MAX = 256,
     RPC_STREAMS_MAX = 64,                     /* of one connection */
     RPC_TAGS_MAX = 512,                       /* of one request; encoded tags have 512 bytes */
+    RPC_QUERY_NODES_MAX = 1024,               /* that one query asks by name */
+    RPC_OWN_QUERIES_MAX = 256,                /* of one connection that wait for their answers */
+    RPC_OPEN_QUERIES_MAX = 1024,              /* that one connection may respond to */
     RPC_FIRST_REQUEST_SIZE_MAX = 64 * 1024,   /* of a client that has not shown its token */
     RPC_INPUT_BYTES_MAX = 16 * 1024 * 1024,   /* unfinished requests of all clients together */
     RPC_RESPONSE_SIZE_MAX = 64 * 1024 * 1024, /* one response */
@@ -48,8 +51,7 @@ struct rpc_server;
 struct rpc_server *rpc_server_new(const struct rpc_server_config *config, struct buffer *error);
 
 /* Closes the listener and every connection. Commands still running in the node must not call back
- * any more: free the node before, or right after without running the loop in between. NULL is
- * ignored. */
+ * any more: free the node right after, without running the loop in between. NULL is ignored. */
 void rpc_server_free(struct rpc_server *server);
 
 /* As bound, with the real port. */
@@ -60,5 +62,14 @@ void rpc_server_member_event(struct rpc_server *server, enum member_event_type t
                              const struct member_view *members, size_t count);
 void rpc_server_user_event(struct rpc_server *server, uint64_t ltime, struct span name,
                            struct span payload, bool coalesce);
+/* Somebody's query, which a client may respond to until `deadline`. */
+void rpc_server_query(struct rpc_server *server, uint32_t query, uint64_t ltime, uint64_t deadline,
+                      struct span name, struct span payload);
+
+/* What comes back for a query of a client's; one that is not known is ignored. */
+void rpc_server_query_ack(struct rpc_server *server, uint32_t query, struct span from);
+void rpc_server_query_response(struct rpc_server *server, uint32_t query, struct span from,
+                               struct span payload);
+void rpc_server_query_done(struct rpc_server *server, uint32_t query);
 
 #endif

@@ -95,11 +95,17 @@ static bool too_slow(const struct rpc_session *session)
     return session->closing || connection_unsent(session->connection) > RPC_UNREAD_SIZE_MAX;
 }
 
+bool rpc_session_takes_record(struct rpc_session *session, const char *what)
+{
+    if (!too_slow(session))
+        return true;
+    notice_drop(session, what, &session->event_notice_after);
+    return false;
+}
+
 void rpc_session_send_event(struct rpc_session *session, uint64_t seq, struct span body)
 {
-    if (too_slow(session))
-        notice_drop(session, "event", &session->event_notice_after);
-    else
+    if (rpc_session_takes_record(session, "event"))
         rpc_session_respond(session, seq, SPAN_EMPTY, body);
 }
 
@@ -223,6 +229,11 @@ void rpc_session_continue(struct rpc_session *session)
         connection_set_reading(session->connection, is_free(session));
 }
 
+static void resume(void *context)
+{
+    rpc_session_continue(context);
+}
+
 /* --- the connection --- */
 
 static void session_received(void *context, struct span bytes)
@@ -279,6 +290,7 @@ void rpc_session_new(struct rpc_server *server, struct connection *connection)
         connection_free(connection);
         return;
     }
+    loop_task_init(&session->resume, server->config.loop, resume, session);
     session->server = server;
     session->connection = connection;
     struct endpoint remote = connection_remote(connection);
@@ -308,6 +320,8 @@ void rpc_session_end(struct rpc_session *session)
     rpc_session_stop_monitor(session);
     while (session->stream_count > 0)
         rpc_session_stop_stream(session, &session->streams[session->stream_count - 1]);
+    rpc_session_end_queries(session);
+    loop_task_cancel(&session->resume);
     if (session->pending)
         session->pending->session = NULL;
     *session->link = session->next;

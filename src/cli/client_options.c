@@ -74,3 +74,33 @@ bool client_parse_tag(const struct client_options *options, const char *text, st
     *value = span_text(equals + 1);
     return true;
 }
+
+bool client_append_tags(const struct client_options *options, const struct flag_list *tags,
+                        struct buffer *out)
+{
+    struct {
+        struct span key, value;
+    } pairs[CLI_TAGS_MAX], pair;
+    size_t count = 0;
+    if (tags->count > CLI_TAGS_MAX) {
+        fprintf(options->clean_output ? stderr : stdout, "Error: more than %d tags\n",
+                CLI_TAGS_MAX);
+        return false;
+    }
+    for (size_t i = 0; i < tags->count; i++) {
+        if (!client_parse_tag(options, tags->values[i], &pair.key, &pair.value))
+            return false;
+        size_t place = 0;
+        while (place < count && !span_equal(pairs[place].key, pair.key))
+            place++;
+        pairs[place].key = pair.key;
+        pairs[place].value = pair.value;
+        count += place == count;
+    }
+    msgpack_write_map(out, (uint32_t)count);
+    for (size_t i = 0; i < count; i++) {
+        msgpack_write_string(out, pairs[i].key);
+        msgpack_write_string(out, pairs[i].value);
+    }
+    return true;
+}

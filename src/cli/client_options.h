@@ -18,6 +18,10 @@ enum {
     "  -rpc-addr=127.0.0.1:7373  Address of the agent's RPC server; also SERF_RPC_ADDR.\n"         \
     "  -rpc-auth=\"\"              Token that the agent asks for; also SERF_RPC_AUTH."
 
+/* Of event and query. */
+#define CLIENT_TOO_MANY_ARGUMENTS                                                                  \
+    "Too many command line arguments. Only a name and payload must be specified."
+
 struct client_options {
     const char *address; /* borrowed from argv or the environment */
     const char *auth_key;
@@ -41,5 +45,10 @@ int client_usage_error(const struct command *command, const char *message);
 /* Takes "KEY=VALUE" apart; a missing "=" and an empty key are said, with "Error: ", and false. */
 bool client_parse_tag(const struct client_options *options, const char *text, struct span *key,
                       struct span *value);
+
+/* Appends the msgpack map of tags "KEY=VALUE"; of two with one key the last counts. False when one
+ * is malformed or there are too many, which is said. */
+bool client_append_tags(const struct client_options *options, const struct flag_list *tags,
+                        struct buffer *out);
 
 #endif

@@ -12,13 +12,18 @@ struct command {
     int (*run)(int argc, char **argv);
 };
 
+extern const struct command command_event;
 extern const struct command command_force_leave;
 extern const struct command command_info;
 extern const struct command command_join;
 extern const struct command command_keygen;
+extern const struct command command_keys;
 extern const struct command command_leave;
 extern const struct command command_members;
 extern const struct command command_monitor;
+extern const struct command command_query;
+extern const struct command command_reachability;
+extern const struct command command_rtt;
 extern const struct command command_tags;
 extern const struct command command_version;
 

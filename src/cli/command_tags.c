@@ -12,32 +12,6 @@ static const char help[] =
     "  -set key=value            Set a tag; repeatable.\n"
     "  -delete key               Delete a tag, if there is one; repeatable.\n" CLIENT_OPTIONS_HELP;
 
-/* Of two values for one key the last counts. */
-static bool append_set(const struct client_options *options, const struct flag_list *list,
-                       struct buffer *out)
-{
-    struct tag_argument {
-        struct span key, value;
-    } tags[CLI_TAGS_MAX];
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        struct tag_argument tag;
-        if (!client_parse_tag(options, list->values[i], &tag.key, &tag.value))
-            return false;
-        size_t place = 0;
-        while (place < count && !span_equal(tags[place].key, tag.key))
-            place++;
-        tags[place] = tag;
-        count += place == count;
-    }
-    msgpack_write_map(out, (uint32_t)count);
-    for (size_t i = 0; i < count; i++) {
-        msgpack_write_string(out, tags[i].key);
-        msgpack_write_string(out, tags[i].value);
-    }
-    return true;
-}
-
 static void append_delete(const struct flag_list *list, struct buffer *out)
 {
     msgpack_write_array(out, (uint32_t)list->count);
@@ -54,7 +28,7 @@ static int change_tags(const struct client_options *options, struct rpc_client *
     buffer_init(&deleted_value, RPC_REQUEST_SIZE_MAX);
     buffer_init(&error, CLI_ERROR_SIZE_MAX);
     int status = 1;
-    if (append_set(options, set, &set_value)) {
+    if (client_append_tags(options, set, &set_value)) {
         append_delete(deleted, &deleted_value);
         const struct rpc_tags body = {buffer_span(&deleted_value), buffer_span(&set_value)};
         if (rpc_client_call(client, RPC_TAGS, &body, RPC_WAIT, &answer, &error)) {

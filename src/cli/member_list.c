@@ -66,6 +66,19 @@ void member_list_fini(struct member_list *list)
     *list = (struct member_list){0};
 }
 
+static int compare_name(const void *name, const void *member)
+{
+    return compare_spans(*(const struct span *)name, ((const struct rpc_member *)member)->name);
+}
+
+size_t member_list_find(const struct member_list *list, struct span name)
+{
+    const struct rpc_member *member = list->count > 0 ? bsearch(&name, list->members, list->count,
+                                                                sizeof *list->members, compare_name)
+                                                      : NULL;
+    return member ? (size_t)(member - list->members) : list->count;
+}
+
 /* The value of the walker's next pair, whatever it is. */
 static bool next_nested(struct rpc_walker *walker, struct pair *pair)
 {

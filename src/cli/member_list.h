@@ -23,6 +23,8 @@ struct pair_list {
  * of each pair is a string, or with `nested` any value, undecoded. */
 bool member_list_read(struct member_list *list, struct span body, struct buffer *error);
 void member_list_fini(struct member_list *list);
+/* Where the member of this name is in the list; list->count when there is none. */
+size_t member_list_find(const struct member_list *list, struct span name);
 bool pair_list_read(struct pair_list *list, struct span value, bool nested, struct buffer *error);
 void pair_list_fini(struct pair_list *list);
 

@@ -287,13 +287,18 @@ bool rpc_client_call(struct rpc_client *client, enum rpc_command command, const 
     }
 }
 
-void rpc_client_listen(struct rpc_client *client)
+bool rpc_client_next(struct rpc_client *client, uint64_t deadline, struct buffer *error)
 {
     struct rpc_response_header header;
+    return read_header(client, deadline, &header, error) &&
+           read_record(client, header.seq, deadline, error);
+}
+
+void rpc_client_listen(struct rpc_client *client)
+{
     struct buffer error;
     buffer_init(&error, 1024);
-    while (read_header(client, RPC_WAIT, &header, &error) &&
-           read_record(client, header.seq, RPC_WAIT, &error))
+    while (rpc_client_next(client, RPC_WAIT, &error))
         ;
     buffer_fini(&error);
 }

@@ -33,6 +33,10 @@ bool rpc_client_call(struct rpc_client *client, enum rpc_command command, const 
 /* The Seq of the last call. */
 uint64_t rpc_client_seq(const struct rpc_client *client);
 
+/* Hands over one record; RPC_WAIT or loop_now's time. False when there is none by then, or the
+ * agent went away, with the reason in `error`. */
+bool rpc_client_next(struct rpc_client *client, uint64_t deadline, struct buffer *error);
+
 /* Hands over records until the agent goes away. */
 void rpc_client_listen(struct rpc_client *client);
 

@@ -224,3 +224,32 @@ void rpc_server_user_event(struct rpc_server *server, uint64_t ltime, struct spa
     (void)payload;
     (void)coalesce;
 }
+
+void rpc_server_query(struct rpc_server *server, uint32_t query, uint64_t ltime, uint64_t deadline,
+                      struct span name, struct span payload)
+{
+    (void)server, (void)query, (void)ltime, (void)deadline, (void)name, (void)payload;
+}
+
+void rpc_server_query_ack(struct rpc_server *server, uint32_t query, struct span from)
+{
+    (void)server, (void)query, (void)from;
+}
+
+void rpc_server_query_response(struct rpc_server *server, uint32_t query, struct span from,
+                               struct span payload)
+{
+    (void)server, (void)query, (void)from, (void)payload;
+}
+
+void rpc_server_query_done(struct rpc_server *server, uint32_t query)
+{
+    (void)server, (void)query;
+}
+
+void node_keyring_saved(struct node *node, uint32_t query, const char *error)
+{
+    char text[256];
+    snprintf(text, sizeof(text), "fake: keyring of query %u: %s", query, error ? error : "saved");
+    say(node, text);
+}
