@@ -1,6 +1,7 @@
 /* The RPC server on a real loop and real loopback connections, with a member that is made up: its
  * commands end when the test says so. Waiting is for a condition, with an end. */
 #include "capture.h"
+#include "coordinate.h"
 #include "rpc_request.h"
 #include "rpc_server.h"
 
@@ -27,6 +28,17 @@ static struct {
     void *context;
     unsigned joins, leaves, lefts;
     char tags[64];
+
+    unsigned events, queries, cancels, responses;
+    uint32_t last_query; /* asked; 0: the next one is refused */
+    char question[128];  /* "name payload: nodes | tags, acks, relay, timeout" */
+    uint32_t responded;  /* the query that was answered */
+    char response[64];
+    node_keys_done *keys_done;
+    void *keys_context;
+    enum key_operation key_operation;
+    size_t key_size;
+    bool inside; /* of a callback, where commands that return at once are not allowed */
 } fake;
 
 const struct serf *node_serf(const struct node *node)
@@ -74,7 +86,9 @@ static void finish(bool ok, uint32_t count, const char *error)
 {
     node_done *done = fake.done;
     fake.done = NULL;
+    fake.inside = true;
     done(fake.context, ok, count, span_text(error));
+    fake.inside = false;
 }
 
 void node_join(struct node *node, const struct span *addresses, size_t count, bool replay,
@@ -90,6 +104,86 @@ void node_force_leave(struct node *node, struct span name, bool prune, node_done
 {
     (void)node, (void)name, (void)prune;
     begin(done, context);
+}
+
+bool node_user_event(struct node *node, struct span name, struct span payload, bool coalesce,
+                     struct buffer *error)
+{
+    (void)node, (void)payload, (void)coalesce;
+    assert_false(fake.inside);
+    fake.events++;
+    if (!span_equal_text(name, "large"))
+        return true;
+    buffer_append_text(error, "user event exceeds configured limit of 512 bytes before encoding");
+    return false;
+}
+
+uint32_t node_query(struct node *node, const struct serf_query_parameters *parameters,
+                    struct buffer *error)
+{
+    (void)node;
+    assert_false(fake.inside);
+    fake.queries++;
+    struct buffer text;
+    buffer_init(&text, sizeof fake.question - 1);
+    buffer_printf(&text, "%.*s %.*s:", SPAN_PRINT(parameters->name),
+                  SPAN_PRINT(parameters->payload));
+    for (size_t i = 0; i < parameters->node_count; i++)
+        buffer_printf(&text, " %.*s", SPAN_PRINT(parameters->nodes[i]));
+    buffer_append_text(&text, " |");
+    for (size_t i = 0; i < parameters->tag_count; i++)
+        buffer_printf(&text, " %.*s=%.*s", SPAN_PRINT(parameters->tags[i].key),
+                      SPAN_PRINT(parameters->tags[i].value));
+    buffer_printf(&text, ", %d, %d, %llu", parameters->acknowledge, parameters->relay_factor,
+                  (unsigned long long)parameters->timeout);
+    snprintf(fake.question, sizeof fake.question, "%s", buffer_text(&text));
+    buffer_fini(&text);
+    if (!span_equal_text(parameters->name, "large"))
+        return ++fake.last_query;
+    buffer_append_text(error, "query exceeds limit of 1024 bytes");
+    return 0;
+}
+
+void node_query_cancel(struct node *node, uint32_t query)
+{
+    (void)node, (void)query;
+    fake.cancels++;
+}
+
+bool node_respond(struct node *node, uint32_t query, struct span payload, struct buffer *error)
+{
+    (void)node;
+    assert_false(fake.inside);
+    bool first = fake.responded != query;
+    fake.responded = query;
+    fake.responses++;
+    snprintf(fake.response, sizeof fake.response, "%.*s", SPAN_PRINT(payload));
+    if (!first)
+        buffer_append_text(error, "failed to respond to key query: response already sent");
+    return first;
+}
+
+void node_keys(struct node *node, enum key_operation operation, struct span key,
+               uint8_t relay_factor, node_keys_done *done, void *context)
+{
+    (void)node, (void)relay_factor;
+    assert_null(fake.keys_done);
+    fake.keys_done = done;
+    fake.keys_context = context;
+    fake.key_operation = operation;
+    fake.key_size = key.size;
+}
+
+static struct coordinate fake_coordinate(void)
+{
+    return (struct coordinate){.vector = {1, 2}, .error = 0.5, .adjustment = 0.25, .height = 4};
+}
+
+bool serf_coordinate(const struct serf *serf, struct span name, struct coordinate *coordinate)
+{
+    (void)serf;
+    *coordinate = fake_coordinate();
+    return span_equal_text(name, "n2");
 }
 
 static void fake_stats(void *context, struct buffer *out)
@@ -658,7 +752,214 @@ static void a_slow_monitor_costs_one_notice_not_a_storm(void **state)
     world_close(&world);
 }
 
-static void commands_of_later_versions_are_answered_with_an_error(void **state)
+static void expect_body(struct peer *peer, const char *hex)
+{
+    struct span body;
+    struct buffer wanted;
+    assert_true(peer_next(peer, &body));
+    buffer_init(&wanted, 4096);
+    append_hex(&wanted, hex);
+    if (!span_equal(body, buffer_span(&wanted))) {
+        for (size_t i = 0; i < body.size; i++)
+            print_error("%02x", body.data[i]);
+        fail_msg(" is not %s", hex);
+    }
+    buffer_fini(&wanted);
+}
+
+static void run_turns(struct world *world)
+{
+    for (int i = 0; i < 20; i++)
+        turn(world);
+}
+
+static void events_are_sent_or_refused_with_the_members_words(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    const struct rpc_event event = {.name = span_text("deploy"), .payload = span_text("a\nb")};
+    const struct rpc_event large = {.name = span_text("large"), .coalesce = true};
+    peer_request(&peer, RPC_EVENT, &event);
+    expect_header(&peer, 2, "");
+    peer_request(&peer, RPC_EVENT, &large);
+    expect_header(&peer, 3, "user event exceeds configured limit of 512 bytes before encoding");
+    assert_int_equal(fake.events, 2);
+    assert_int_equal(count_logged(&world, "[DEBUG] agent: Requesting user event send: deploy. "
+                                          "Coalesced: false. Payload: \"a\\nb\""),
+                     1);
+    assert_int_equal(count_logged(&world, "[DEBUG] agent: Requesting user event send: large. "
+                                          "Coalesced: true. Payload: \"\""),
+                     1);
+    assert_int_equal(count_logged(&world, "[WARN] agent: failed to send user event: user event "
+                                          "exceeds configured limit"),
+                     1);
+    peer_close(&peer);
+    world_close(&world);
+}
+
+/* The bytes are the specification's captures. */
+static void a_query_is_answered_by_records_until_it_is_done(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    const struct rpc_query query = {
+        .filter_nodes = span_make("\x92\xa2n1\xa2n2", 7),
+        .filter_tags = span_make("\x81\xa4role\xa1w", 8),
+        .name = span_text("load"),
+        .payload = span_text("pl"),
+        .relay_factor = 3,
+        .request_ack = true,
+        .timeout = 300000000,
+    };
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 2, "");
+    assert_string_equal(fake.question, "load pl: n1 n2 | role=w, 1, 3, 300000000");
+    uint32_t number = fake.last_query;
+    rpc_server_query_ack(world.server, number, span_text("n1"));
+    rpc_server_query_ack(world.server, number + 1, span_text("n1"));
+    rpc_server_query_response(world.server, number, span_text("n1"), span_text("reply"));
+    rpc_server_query_response(world.server, number, span_text("n2"), SPAN_EMPTY);
+    rpc_server_query_done(world.server, number);
+    rpc_server_query_ack(world.server, number, span_text("n2"));
+    expect_header(&peer, 2, "");
+    expect_body(&peer, "83a446726f6da26e31a75061796c6f6164c0a454797065a361636b");
+    expect_header(&peer, 2, "");
+    expect_body(&peer,
+                "83a446726f6da26e31a75061796c6f6164c4057265706c79a454797065a8726573706f6e7365");
+    expect_header(&peer, 2, "");
+    expect_body(&peer, "83a446726f6da26e32a75061796c6f6164c400a454797065a8726573706f6e7365");
+    expect_header(&peer, 2, "");
+    expect_body(&peer, "83a446726f6da0a75061796c6f6164c0a454797065a4646f6e65");
+    expect_silence(&peer);
+    assert_int_equal(fake.cancels, 0);
+    peer_close(&peer);
+    run_turns(&world);
+    assert_int_equal(fake.cancels, 0);
+    world_close(&world);
+}
+
+static void queries_that_cannot_be_asked_are_refused(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    struct rpc_query query = {.name = span_text("large")};
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 2, "query exceeds limit of 1024 bytes");
+    assert_int_equal(count_logged(&world, "[WARN] agent: failed to start user query: query exceeds "
+                                          "limit of 1024 bytes"),
+                     1);
+    query.name = span_text("_serf_conflict");
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 3, "Queries cannot contain the '_serf_' prefix");
+    query.name = span_text("_serf_ping");
+    query.payload = span_text("x");
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 4, "Queries cannot contain the '_serf_' prefix");
+    assert_int_equal(fake.queries, 1);
+    query.payload = SPAN_EMPTY;
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 5, "");
+    assert_int_equal(fake.queries, 2);
+    query.filter_tags = span_make("\x81\xa1x\xa4(?=a", 8);
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 6,
+                  "Failed to compile regex: error parsing regexp: invalid or unsupported Perl "
+                  "syntax: `(?=a`");
+    query.filter_tags = SPAN_EMPTY;
+    query.timeout = -1;
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 7, "");
+    assert_string_equal(fake.question, "_serf_ping : |, 0, 0, 1");
+    query.filter_nodes = span_make("\x01", 1);
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_closed(&peer);
+    peer_close(&peer);
+    world_close(&world);
+}
+
+static void the_queries_of_one_connection_are_limited_and_end_with_it(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    const struct rpc_query query = {.name = span_text("q")};
+    for (unsigned i = 0; i < RPC_OWN_QUERIES_MAX; i++) {
+        peer_request(&peer, RPC_QUERY, &query);
+        expect_header(&peer, 2 + i, "");
+    }
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 2 + RPC_OWN_QUERIES_MAX,
+                  "256 queries of this connection are in progress: no more at once");
+    rpc_server_query_done(world.server, 7);
+    expect_header(&peer, 8, "");
+    expect_body(&peer, "83a446726f6da0a75061796c6f6164c0a454797065a4646f6e65");
+    peer_request(&peer, RPC_QUERY, &query);
+    expect_header(&peer, 3 + RPC_OWN_QUERIES_MAX, "");
+    peer_close(&peer);
+    run_turns(&world);
+    assert_int_equal(fake.cancels, RPC_OWN_QUERIES_MAX);
+    rpc_server_query_done(world.server, 8);
+    world_close(&world);
+    assert_int_equal(fake.cancels, RPC_OWN_QUERIES_MAX);
+}
+
+static void a_streamed_query_is_answered_under_the_connections_own_number(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer, other;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    peer_introduce(&other, &world);
+    const struct rpc_stream loads = {span_text("query:load")}, all = {span_text("*")};
+    peer_request(&peer, RPC_STREAM, &loads);
+    expect_header(&peer, 2, "");
+    peer_request(&other, RPC_STREAM, &all);
+    expect_header(&other, 2, "");
+    uint64_t soon = loop_now() + PATIENCE_NS;
+    rpc_server_query(world.server, 70, 1, soon, span_text("other"), SPAN_EMPTY);
+    rpc_server_query(world.server, 71, 1, soon, span_text("load"), span_text("pp"));
+    expect_header(&peer, 2, "");
+    expect_body(&peer, "85a54576656e74a57175657279a2494401a54c54696d6501a44e616d65a46c6f6164"
+                       "a75061796c6f6164c4027070");
+    struct span body;
+    for (int i = 0; i < 2; i++) {
+        expect_header(&other, 2, "");
+        assert_true(peer_next(&other, &body));
+    }
+    struct rpc_respond respond = {.id = 2, .payload = span_text("42")};
+    peer_request(&peer, RPC_RESPOND, &respond);
+    expect_header(&peer, 3, "No pending queries matching ID");
+    peer_request(&other, RPC_RESPOND, &respond);
+    expect_header(&other, 3, "");
+    assert_int_equal(fake.responded, 71);
+    assert_string_equal(fake.response, "42");
+    respond.id = 1;
+    peer_request(&peer, RPC_RESPOND, &respond);
+    expect_header(&peer, 4, "failed to respond to key query: response already sent");
+    rpc_server_query(world.server, 72, 1, loop_now() - 1, span_text("load"), SPAN_EMPTY);
+    expect_header(&peer, 2, "");
+    assert_true(peer_next(&peer, &body));
+    respond.id = 2;
+    peer_request(&peer, RPC_RESPOND, &respond);
+    expect_header(&peer, 5, "No pending queries matching ID");
+    peer_close(&peer);
+    peer_close(&other);
+    world_close(&world);
+}
+
+static void of_too_many_open_queries_the_oldest_is_forgotten(void **state)
 {
     (void)state;
     struct world world;
@@ -666,22 +967,137 @@ static void commands_of_later_versions_are_answered_with_an_error(void **state)
     struct span body;
     world_open(&world, "");
     peer_introduce(&peer, &world);
-    const struct rpc_event event = {.name = span_text("e")};
-    const struct rpc_key key = {span_text("k")};
-    const struct rpc_get_coordinate node = {span_text("n2")};
-    peer_request(&peer, RPC_EVENT, &event);
-    expect_header(&peer, 2, "the command 'event' is not supported by cserf " CSERF_VERSION);
+    const struct rpc_stream all = {span_text("query")};
+    peer_request(&peer, RPC_STREAM, &all);
+    expect_header(&peer, 2, "");
+    for (uint32_t i = 1; i <= RPC_OPEN_QUERIES_MAX + 1; i++) {
+        rpc_server_query(world.server, i, 1, loop_now() + PATIENCE_NS, span_text("q"), SPAN_EMPTY);
+        expect_header(&peer, 2, "");
+        assert_true(peer_next(&peer, &body));
+    }
+    struct rpc_respond respond = {.id = 1};
+    peer_request(&peer, RPC_RESPOND, &respond);
+    expect_header(&peer, 3, "No pending queries matching ID");
+    for (respond.id = 2; respond.id <= RPC_OPEN_QUERIES_MAX + 1;
+         respond.id += RPC_OPEN_QUERIES_MAX - 1) {
+        peer_request(&peer, RPC_RESPOND, &respond);
+        expect_header(&peer, peer.seq, "");
+        assert_int_equal(fake.responded, respond.id);
+    }
+    peer_close(&peer);
+    world_close(&world);
+}
+
+static void finish_keys(const struct key_report *report, const char *error)
+{
+    node_keys_done *done = fake.keys_done;
+    fake.keys_done = NULL;
+    fake.inside = true;
+    done(fake.keys_context, report, span_text(error));
+    fake.inside = false;
+}
+
+static void wait_for_keys(struct world *world)
+{
+    uint64_t end = loop_now() + PATIENCE_NS;
+    while (!fake.keys_done && loop_now() < end)
+        turn(world);
+    assert_non_null(fake.keys_done);
+}
+
+static void key_commands_are_answered_with_what_each_member_said(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    struct rpc_key key = {span_text("AAECAwQFBgcICQoLDA0ODw==")};
+    struct key_message message = {span_text("n2"), span_text("no")};
+    struct key_count count = {.key = "k", .nodes = 200};
+    const struct key_report failed = {
+        .nodes = 2, .responses = 2, .errors = 1, .messages = &message, .message_count = 1};
+    const struct key_report listed = {.nodes = 1, .responses = 1, .keys = &count, .key_count = 1};
+    peer_request(&peer, RPC_USE_KEY, &key);
+    wait_for_keys(&world);
+    assert_int_equal(fake.key_operation, KEY_USE);
+    assert_int_equal(fake.key_size, 16);
+    assert_int_equal(count_logged(&world, "[INFO] agent: Initiating primary key change"), 1);
+    finish_keys(&failed, "1/2 nodes reported failure");
+    expect_header(&peer, 2, "1/2 nodes reported failure");
+    expect_body(&peer, "85a44b657973c0a84d6573736167657381a26e32a26e6fa64e756d45727201"
+                       "a84e756d4e6f64657302a74e756d5265737002");
+    peer_request(&peer, RPC_LIST_KEYS, NULL);
+    wait_for_keys(&world);
+    assert_int_equal(fake.key_operation, KEY_LIST);
+    finish_keys(&listed, "");
+    expect_header(&peer, 3, "");
+    expect_body(&peer, "85a44b65797381a16bccc8a84d6573736167657380a64e756d45727200"
+                       "a84e756d4e6f64657301a74e756d5265737001");
+    key.key = span_text("*");
     peer_request(&peer, RPC_INSTALL_KEY, &key);
-    expect_header(&peer, 3, "the command 'install-key' is not supported by cserf " CSERF_VERSION);
-    assert_true(peer_next(&peer, &body));
+    expect_header(&peer, 4, "illegal base64 data at input byte 0");
+    expect_body(&peer, "85a44b657973c0a84d6573736167657380a64e756d45727200"
+                       "a84e756d4e6f64657300a74e756d5265737000");
+    assert_null(fake.keys_done);
+    peer_close(&peer);
+    world_close(&world);
+}
+
+static void coordinates_are_answered_as_gossip_writes_them(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    struct span body;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    struct rpc_get_coordinate node = {span_text("n2")};
     peer_request(&peer, RPC_GET_COORDINATE, &node);
-    expect_header(&peer, 4, "");
+    expect_header(&peer, 2, "");
+    struct buffer wanted;
+    struct coordinate coordinate = fake_coordinate();
+    buffer_init(&wanted, 1024);
+    coordinate_write(&wanted, &coordinate);
     assert_true(peer_next(&peer, &body));
     assert_memory_equal(body.data,
                         "\x82\xa5"
-                        "Coord\xc0\xa2Ok\xc2",
-                        12);
+                        "Coord",
+                        7);
+    assert_memory_equal(body.data + 7, wanted.data + 1, wanted.size - 1);
+    assert_memory_equal(body.data + 6 + wanted.size, "\xa2Ok\xc3", 4);
+    assert_int_equal(body.size, 10 + wanted.size);
+    buffer_fini(&wanted);
+    node.node = span_text("nobody");
+    peer_request(&peer, RPC_GET_COORDINATE, &node);
+    expect_header(&peer, 3, "");
+    expect_body(&peer, "82a5436f6f7264c0a24f6bc2");
+    peer_close(&peer);
+    world_close(&world);
+}
+
+/* The member takes no new commands from inside its callbacks. */
+static void what_waited_for_a_command_runs_outside_of_its_callback(void **state)
+{
+    (void)state;
+    struct world world;
+    struct peer peer;
+    struct span body;
+    world_open(&world, "");
+    peer_introduce(&peer, &world);
+    const struct rpc_join join = join_body();
+    const struct rpc_event event = {.name = span_text("e")};
+    const struct rpc_query query = {.name = span_text("q")};
+    peer_request(&peer, RPC_JOIN, &join);
+    peer_request(&peer, RPC_EVENT, &event);
+    peer_request(&peer, RPC_QUERY, &query);
+    wait_until(&world, &fake.joins);
     expect_silence(&peer);
+    finish(true, 1, "");
+    expect_header(&peer, 2, "");
+    assert_true(peer_next(&peer, &body));
+    expect_header(&peer, 3, "");
+    expect_header(&peer, 4, "");
     peer_close(&peer);
     world_close(&world);
 }
@@ -792,7 +1208,15 @@ int main(void)
         cmocka_unit_test(streams_get_the_events_that_they_want),
         cmocka_unit_test(a_monitor_gets_the_ring_and_then_what_comes),
         cmocka_unit_test(a_slow_monitor_costs_one_notice_not_a_storm),
-        cmocka_unit_test(commands_of_later_versions_are_answered_with_an_error),
+        cmocka_unit_test(events_are_sent_or_refused_with_the_members_words),
+        cmocka_unit_test(a_query_is_answered_by_records_until_it_is_done),
+        cmocka_unit_test(queries_that_cannot_be_asked_are_refused),
+        cmocka_unit_test(the_queries_of_one_connection_are_limited_and_end_with_it),
+        cmocka_unit_test(a_streamed_query_is_answered_under_the_connections_own_number),
+        cmocka_unit_test(of_too_many_open_queries_the_oldest_is_forgotten),
+        cmocka_unit_test(key_commands_are_answered_with_what_each_member_said),
+        cmocka_unit_test(coordinates_are_answered_as_gossip_writes_them),
+        cmocka_unit_test(what_waited_for_a_command_runs_outside_of_its_callback),
         cmocka_unit_test(garbage_and_unknown_commands_close_the_connection),
         cmocka_unit_test(a_client_that_has_said_all_is_answered_then_closed),
         cmocka_unit_test(the_number_of_clients_is_limited),
