@@ -34,7 +34,7 @@ def listed(agent, program=None):
     lines = agent.cli("keys", "-list", program=program).splitlines()
     assert lines[:3] == ["==> Asking all members for installed keys...",
                          "==> Keys gathered, listing cluster keys...", ""]
-    return dict(line.split("  ") for line in lines[3:])
+    return dict(line.split() for line in lines[3:])
 
 
 @KINDS
