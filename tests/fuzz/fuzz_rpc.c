@@ -25,9 +25,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             assert(used > 0 && used <= available - taken);
             taken += used;
             struct rpc_walker walker;
-            struct span item;
+            struct span item, value;
             if (request.command == RPC_JOIN && rpc_list_open(&walker, request.join.existing))
                 while (rpc_list_next(&walker, &item))
+                    ;
+            if (request.command == RPC_QUERY && rpc_list_open(&walker, request.query.filter_nodes))
+                while (rpc_list_next(&walker, &item))
+                    ;
+            if (request.command == RPC_QUERY && rpc_map_open(&walker, request.query.filter_tags))
+                while (rpc_map_next(&walker, &item, &value))
                     ;
         }
     }

@@ -49,6 +49,19 @@ RPC = {
     rpc("stream", 6, {"Type": "member-join,user:x"}) + rpc("monitor", 7, {"LogLevel": "debug"}) +
     rpc("tags", 8, {"DeleteTags": ["a"], "Tags": {"b": "c"}}) + rpc("stop", 9, {"Stop": 6}) +
     rpc("force-leave", 10, {"Node": "x", "Prune": True}) + rpc("stats", 11) + rpc("leave", 12),
+    "questions": rpc("handshake", 1, {"Version": 1}) +
+    rpc("event", 2, {"Coalesce": True, "Name": "deploy", "Payload": b"x"}) +
+    rpc("stream", 3, {"Type": "query:load,user"}) +
+    rpc("query", 4, {"FilterNodes": ["a", "b"], "FilterTags": {"role": "^w.*"}, "Name": "load",
+                     "Payload": b"y", "RelayFactor": 3, "RequestAck": True, "Timeout": 10**9}) +
+    rpc("query", 5, {"FilterNodes": None, "FilterTags": None, "Name": "_serf_ping",
+                     "Timeout": -1}) +
+    rpc("respond", 6, {"ID": 1, "Payload": b"z" * 40}) +
+    rpc("get-coordinate", 7, {"Node": "a"}) + rpc("stop", 8, {"Stop": 3}),
+    "keys": rpc("handshake", 1, {"Version": 1}) +
+    rpc("install-key", 2, {"Key": "AAECAwQFBgcICQoLDA0ODw=="}) +
+    rpc("use-key", 3, {"Key": "AAECAwQFBgcICQoLDA0ODw=="}) +
+    rpc("remove-key", 4, {"Key": "*"}) + rpc("list-keys", 5),
 }
 CONFIG = {
     "full": b'{"node_name": "x", "bind": "127.0.0.1:7946", "tags": {"role": "web"}, "protocol": 5, '

@@ -370,8 +370,8 @@ def test_a_key_of_either_keygen_is_taken_by_the_other(mixed_cluster, program):
 
 
 def test_the_help_of_every_command_begins_with_its_usage(reference):
-    commands = ("agent", "force-leave", "info", "join", "keygen", "leave", "members", "monitor",
-                "tags", "version")
+    commands = ("agent", "event", "force-leave", "info", "join", "keygen", "keys", "leave",
+                "members", "monitor", "query", "reachability", "rtt", "tags", "version")
     listed = run(OURS, "help").stderr
     assert listed.splitlines()[0] == "Usage: serf [--version] [--help] <command> [<args>]"
     for command in commands:
@@ -380,3 +380,4 @@ def test_the_help_of_every_command_begins_with_its_usage(reference):
             continue
         ours, ref = (run(program, command, "-h") for program in BOTH)
         assert ours.stderr.splitlines()[0] == ref.stderr.splitlines()[0]
+    assert run(REFERENCE, "help").stderr == listed

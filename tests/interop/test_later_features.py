@@ -1,5 +1,5 @@
-"""What only the reference has so far must pass through a mixed cluster unharmed: user events,
-queries, key requests, coordinates. Ours carries them on, complains about none, and stays well."""
+"""What reference agents say to each other passes through a mixed cluster unharmed: user events,
+queries, key requests, coordinates. Ours carries it on, complains about none, and stays well."""
 
 import json
 
