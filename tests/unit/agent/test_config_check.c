@@ -4,6 +4,7 @@
 #include "config_check.h"
 
 #include "base64.h"
+#include "files.h"
 #include "keyring_file.h"
 #include "tags_file.h"
 
@@ -272,6 +273,27 @@ static void base64_tells_where_it_is_wrong(void **state)
     buffer_fini(&out);
 }
 
+static void sizes_are_numbers_of_bytes_with_a_limit(void **state)
+{
+    (void)state;
+    load_flag("-protocol", "5");
+    config.user_event_size_limit = 9217;
+    assert_false(agent_config_check_limits(&config, &error));
+    assert_string_equal(buffer_text(&error), "user event size limit exceeds limit of 9216 bytes");
+    config.user_event_size_limit = 9216;
+    assert_true(agent_config_check_limits(&config, &error));
+    config.query_size_limit = -1;
+    buffer_reset(&error);
+    assert_false(agent_config_check_limits(&config, &error));
+    assert_starts_with(buffer_text(&error), "query_size_limit is -1, ");
+    config.query_size_limit = 0;
+    config.query_response_size_limit = INT64_C(1) << 40;
+    buffer_reset(&error);
+    assert_false(agent_config_check_limits(&config, &error));
+    assert_starts_with(buffer_text(&error), "query_response_size_limit is 1099511627776, ");
+    agent_config_fini(&config);
+}
+
 static void assert_keyring(const char *contents, size_t keys, const char *reason)
 {
     struct keyring *keyring = keyring_new();
@@ -282,6 +304,31 @@ static void assert_keyring(const char *contents, size_t keys, const char *reason
     assert_int_equal(good, reason == NULL);
     if (good)
         assert_int_equal(keyring_count(keyring), keys);
+    keyring_free(keyring);
+}
+
+static void a_keyring_file_is_replaced_in_the_references_form_and_private(void **state)
+{
+    (void)state;
+    static const uint8_t first[16] = {1}, second[16];
+    const char *path = write_test_file("keys", "[]");
+    assert_int_equal(chmod(path, 0644), 0);
+    struct keyring *keyring = keyring_new();
+    keyring_add(keyring, span_make(first, 16));
+    keyring_add(keyring, span_make(second, 16));
+    assert_true(keyring_file_save(path, keyring, &error));
+    struct buffer text;
+    struct stat status;
+    buffer_init(&text, 4096);
+    assert_true(file_read(path, &text, &error));
+    assert_string_equal(buffer_text(&text), "[\n  \"AQAAAAAAAAAAAAAAAAAAAA==\",\n"
+                                            "  \"AAAAAAAAAAAAAAAAAAAAAA==\"\n]");
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0600);
+    assert_false(keyring_file_save("/nonexistent/keys", keyring, &error));
+    assert_string_equal(buffer_text(&error), "Failed to write keyring file: open "
+                                             "/nonexistent/keys: no such file or directory");
+    buffer_fini(&text);
     keyring_free(keyring);
 }
 
@@ -362,6 +409,8 @@ int main(void)
         TEST(an_interface_beside_an_address_must_have_it),
         TEST(bind_and_advertise_are_named_in_their_errors),
         TEST(base64_tells_where_it_is_wrong),
+        TEST(sizes_are_numbers_of_bytes_with_a_limit),
+        TEST(a_keyring_file_is_replaced_in_the_references_form_and_private),
         TEST(a_keyring_file_is_taken_whole_or_not_at_all),
         TEST(a_tags_file_is_written_sorted_escaped_and_private),
         TEST(a_missing_tags_file_is_fine_and_a_bad_one_is_not),

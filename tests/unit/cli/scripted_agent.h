@@ -1,0 +1,75 @@
+/* An agent that says what the test prepared, whatever it is asked, byte by byte, and then closes.
+ */
+#ifndef TESTS_CLI_SCRIPTED_AGENT_H
+#define TESTS_CLI_SCRIPTED_AGENT_H
+
+#include "rpc_client.h"
+
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+struct script {
+    pid_t child;
+    char address[32];
+    struct buffer said;
+    bool silent; /* does not close when all is said */
+};
+
+static inline void script_init(struct script *script)
+{
+    script->silent = false;
+    buffer_init(&script->said, 65536);
+}
+
+static inline void say_header(struct script *script, const char *error, uint64_t seq)
+{
+    const struct rpc_response_header header = {span_text(error), seq};
+    msgpack_write_structure(&script->said, &rpc_response_header_structure, MSGPACK_RPC, &header);
+}
+
+static inline void play(int listener, struct span said, bool silent)
+{
+    int peer = accept(listener, NULL, NULL);
+    for (size_t i = 0; i < said.size; i++)
+        if (send(peer, said.data + i, 1, MSG_NOSIGNAL) != 1)
+            break;
+    if (!silent)
+        shutdown(peer, SHUT_WR);
+    char heard[4096];
+    while (recv(peer, heard, sizeof heard, 0) > 0)
+        ;
+    _exit(0);
+}
+
+static inline void script_start(struct script *script)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(script->address, sizeof script->address, "127.0.0.1:%u", ntohs(address.sin_port));
+    script->child = fork();
+    assert_true(script->child >= 0);
+    if (script->child == 0)
+        play(listener, buffer_span(&script->said), script->silent);
+    close(listener);
+}
+
+static inline void script_end(struct script *script)
+{
+    waitpid(script->child, NULL, 0);
+    buffer_fini(&script->said);
+}
+
+#endif
