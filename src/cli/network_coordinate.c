@@ -8,10 +8,10 @@ struct message {
 };
 
 static const struct msgpack_field fields[] = {
-    {"Adjustment", FIELD_DOUBLE, offsetof(struct message, adjustment), 0, false},
-    {"Error", FIELD_DOUBLE, offsetof(struct message, error), 1, false},
-    {"Height", FIELD_DOUBLE, offsetof(struct message, height), 2, false},
-    {"Vec", FIELD_VALUE, offsetof(struct message, vector), 3, false},
+    {MSGPACK_NAME("Adjustment"), FIELD_DOUBLE, offsetof(struct message, adjustment), 0, false},
+    {MSGPACK_NAME("Error"), FIELD_DOUBLE, offsetof(struct message, error), 1, false},
+    {MSGPACK_NAME("Height"), FIELD_DOUBLE, offsetof(struct message, height), 2, false},
+    {MSGPACK_NAME("Vec"), FIELD_VALUE, offsetof(struct message, vector), 3, false},
 };
 static const struct msgpack_structure structure = {fields, sizeof fields / sizeof fields[0]};
 
