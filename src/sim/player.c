@@ -172,8 +172,8 @@ static void start_member(struct player *player, const struct action *action, uin
     if (simulation_is_up(simulation, member))
         return;
     simulation_start(simulation, member, action->new_address);
-    if (!simulation_remembers(simulation, member))
-        join(player, member, &action->join);
+    /* Also one that remembers others: they may all be out of its reach. */
+    join(player, member, &action->join);
     simulation_forget(simulation, member);
 }
 
