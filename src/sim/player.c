@@ -65,6 +65,8 @@ static struct bounds widest_bounds(const struct simulation_config *config, const
         widest.spread = bounds.spread > widest.spread ? bounds.spread : widest.spread;
         widest.repair = bounds.repair > widest.repair ? bounds.repair : widest.repair;
         widest.crash = bounds.crash > widest.crash ? bounds.crash : widest.crash;
+        widest.reconnect =
+            bounds.reconnect > widest.reconnect ? bounds.reconnect : widest.reconnect;
         widest.healing = bounds.healing > widest.healing ? bounds.healing : widest.healing;
         widest.move = bounds.move > widest.move ? bounds.move : widest.move;
     }
@@ -82,20 +84,16 @@ static uint64_t longest_delay(const struct scenario *scenario)
     return longest;
 }
 
+/* Where a scenario states a bound it holds for all that may happen in it. */
 static void choose_bounds(const struct scenario *scenario, struct checker *checker)
 {
     if (scenario->crash_bound)
-        checker->crash_bound = scenario->crash_bound;
-    if (scenario->healing_bound)
-        checker->healing_bound = scenario->healing_bound;
-    if (scenario->healing_bound || scenario->crash_bound)
-        checker->settle_bound = checker->crash_bound > checker->healing_bound
-                                    ? checker->crash_bound
-                                    : checker->healing_bound;
-    if (scenario->settle_bound)
-        checker->settle_bound = scenario->settle_bound;
-    if (scenario->healing_bound || scenario->settle_bound)
-        checker->move_bound = 0; /* the scenario says what it promises, moves included */
+        checker->bounds.crash = scenario->crash_bound;
+    if (scenario->healing_bound) {
+        checker->bounds.healing = scenario->healing_bound;
+        checker->bounds.reconnect = checker->bounds.move = 0;
+    }
+    checker->settle_bound = scenario->settle_bound;
     checker->expect_no_failures = scenario->expect_no_failures;
 }
 
@@ -395,9 +393,8 @@ static void conclude(struct player *player, const struct player_options *options
         .virtual_time = simulation->now,
         .counts = simulation->counts,
         .digest = simulation->trace.digest,
-        .bounds = {.crash = checker->crash_bound,
-                   .healing = checker->healing_bound,
-                   .move = checker->settle_bound},
+        .crash_bound = checker->bounds.crash,
+        .settle_bound = checker_settle_bound(checker),
         .violation = checker->violation,
         .agreed = checker->agrees && checker->peace,
         .all_checked = checker_is_settled(checker),
