@@ -289,7 +289,11 @@ static void change_links(struct player *player, const struct action *action)
         resolve(player, &action->sets[0]);
         memcpy(from, player->members, player->member_count);
         resolve(player, &action->sets[1]);
-        links_block(links, from, player->members);
+        if (!links_block(links, from, player->members)) {
+            fprintf(stderr, "serf-sim: %s:%u: more than %u blocks at once\n",
+                    player->scenario->name, action->line, (unsigned)LINK_BLOCKS_MAX);
+            exit(2);
+        }
         free(from);
         break;
     case ACTION_LINK:

@@ -15,7 +15,7 @@
 static struct run_result played(const char *text, uint64_t seed, FILE *trace)
 {
     struct scenario scenario;
-    struct run_result result;
+    struct run_result result = {0};
     struct buffer error;
     struct player_options options = {.seed = seed, .trace = trace};
     buffer_init(&error, 4096);
