@@ -35,9 +35,8 @@ struct bounds bounds_for(const struct serf_config *config, uint32_t members, uin
         .repair = repair_bound(swim, members),
     };
     bounds.crash = crash_bound(swim, members, bounds.spread);
-    bounds.healing =
-        config->reconnect_interval + swim->tcp_timeout + 2 * (bounds.repair + bounds.spread);
-    bounds.move = bounds.crash + swim->gossip_to_the_dead_time + members * swim->probe_interval +
-                  bounds.healing;
+    bounds.healing = 2 * (bounds.repair + bounds.spread);
+    bounds.reconnect = RECONNECT_ROUNDS * config->reconnect_interval;
+    bounds.move = bounds.crash + swim->gossip_to_the_dead_time + members * swim->probe_interval;
     return bounds;
 }

@@ -13,12 +13,16 @@
  *            the probe itself, stretched by the health multiplier's maximum (Lifeguard);
  *            the suspicion at its longest, when nobody confirms it: suspicion_max_timeout_mult *
  *            suspicion_mult * max(1, log10(N)) probe intervals (memberlist, 7.6); the spread.
- *   healing  reconnect_interval until a member calls one that it holds failed (Serf, 3.6), the
- *            call; a repair in which a member that was held failed unawares learns of it; the
- *            spread of its refutation; a repair for whoever that missed.
+ *   healing  a repair in which a member that was held failed unawares learns of it; the spread of
+ *            its refutation; a repair for whoever that missed.
+ *   reconnect  where two sides hold each other failed, or only one knows of the other, a member
+ *            calls one that it holds failed, drawn at random, at each reconnect_interval (Serf,
+ *            3.6). Where D members are really dead a call goes to one that is not with a chance of
+ *            1 / (D + 1) at least, so that RECONNECT_ROUNDS * (D + 1) intervals are needed for
+ *            the same certainty as above; `reconnect` is that without the factor.
  *   move     a member that came back at another address: the crash of its old self, the time for
- *            which a dead name is kept (gossip_to_the_dead_time), the rest of a probe round, at
- *            whose end it is forgotten (memberlist, 7.4), and a healing.
+ *            which a dead name is kept (gossip_to_the_dead_time), and the rest of a probe round,
+ *            at whose end it is forgotten (memberlist, 7.4).
  */
 #ifndef SIM_BOUNDS_H
 #define SIM_BOUNDS_H
@@ -26,13 +30,14 @@
 #include "serf.h"
 
 enum {
-    PROBE_ROUNDS = 20,         /* e^-20: one crash in 500 million is found later */
+    PROBE_ROUNDS = 20, /* e^-20: one crash in 500 million is found later */
+    RECONNECT_ROUNDS = 20,
     BOUND_MESSAGE_BYTES = 128, /* of an alive message with its framing */
 };
 
 struct bounds { /* nanoseconds */
     uint64_t spread, repair;
-    uint64_t crash, healing, move;
+    uint64_t crash, healing, reconnect, move;
 };
 
 /* `longest_delay` is that of the slowest link, one way. */

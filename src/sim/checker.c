@@ -35,10 +35,7 @@ struct checker *checker_new(uint32_t member_count, const struct bounds *bounds,
 {
     struct checker *checker = sim_allocate(1, sizeof *checker);
     checker->member_count = member_count;
-    checker->crash_bound = bounds->crash;
-    checker->healing_bound = bounds->healing;
-    checker->settle_bound = bounds->crash > bounds->healing ? bounds->crash : bounds->healing;
-    checker->move_bound = bounds->move;
+    checker->bounds = *bounds;
     checker->limits = *limits;
     checker->subjects = sim_allocate(member_count, sizeof *checker->subjects);
     checker->viewers = sim_allocate(member_count, sizeof *checker->viewers);
@@ -92,26 +89,31 @@ static uint64_t later(uint64_t a, uint64_t b)
 
 /* --- when what is due --- */
 
-static uint64_t bound_of(const struct checker *checker, uint64_t bound)
+uint64_t checker_healing_bound(const struct checker *checker)
 {
-    return checker->moved ? later(bound, checker->move_bound) : bound;
+    return checker->bounds.healing + checker->bounds.reconnect * (checker->dead + 1) +
+           (checker->moved ? checker->bounds.move : 0);
+}
+
+uint64_t checker_settle_bound(const struct checker *checker)
+{
+    return checker->settle_bound ? checker->settle_bound
+                                 : later(checker->bounds.crash, checker_healing_bound(checker));
 }
 
 static uint64_t crash_due(const struct checker *checker)
 {
-    return later(checker->last_crash, checker->peace_since) + checker->crash_bound;
+    return later(checker->last_crash, checker->peace_since) + checker->bounds.crash;
 }
 
 static uint64_t healing_due(const struct checker *checker)
 {
-    return later(checker->last_start, checker->peace_since) +
-           bound_of(checker, checker->healing_bound);
+    return later(checker->last_start, checker->peace_since) + checker_healing_bound(checker);
 }
 
 static uint64_t settle_due(const struct checker *checker)
 {
-    return later(checker->last_change, checker->peace_since) +
-           bound_of(checker, checker->settle_bound);
+    return later(checker->last_change, checker->peace_since) + checker_settle_bound(checker);
 }
 
 uint64_t checker_next(const struct checker *checker)
@@ -211,10 +213,10 @@ static void note_detection(struct checker *checker, uint64_t now, uint32_t membe
     subject->detected = true;
     checker->crashes_known++;
     checker->worst_crash = later(checker->worst_crash, took);
-    if (checker->peace && now > later(subject->ended, checker->peace_since) + checker->crash_bound)
+    if (checker->peace && now > later(subject->ended, checker->peace_since) + checker->bounds.crash)
         violate(checker, INVARIANT_CRASH_KNOWN, now, CHECKER_NOBODY, member,
                 "its crash was known everywhere only after %.1f s; the bound is %.1f s",
-                seconds(took), seconds(checker->crash_bound));
+                seconds(took), seconds(checker->bounds.crash));
 }
 
 /* The views of a member count from now on, or no longer: they stay, for what it is still told. */
@@ -252,6 +254,8 @@ static void set_truth(struct checker *checker, uint32_t member, enum truth truth
     take_out(checker, subject);
     checker->running +=
         (uint32_t)(truth == TRUTH_RUNNING) - (uint32_t)(subject->truth == TRUTH_RUNNING);
+    checker->dead +=
+        (uint32_t)(truth == TRUTH_CRASHED) - (uint32_t)(subject->truth == TRUTH_CRASHED);
     subject->truth = truth;
     put_back(checker, subject);
 }
@@ -438,13 +442,12 @@ static void check_false_failure(struct checker *checker, uint64_t now, uint32_t 
         return;
     checker->false_failures++;
     uint64_t excused =
-        later(checker->peace_since, subject->started) + bound_of(checker, checker->healing_bound);
+        later(checker->peace_since, subject->started) + checker_healing_bound(checker);
     if (checker->peace && now > excused)
         violate(checker, INVARIANT_FALSE_FAILURE, now, viewer, member,
                 "a member that runs was declared gone, with the network at peace for %.1f s; "
                 "the healing bound is %.1f s",
-                seconds(now - checker->peace_since),
-                seconds(bound_of(checker, checker->healing_bound)));
+                seconds(now - checker->peace_since), seconds(checker_healing_bound(checker)));
 }
 
 static void check_resurrection(struct checker *checker, uint64_t now, uint32_t viewer,
@@ -453,11 +456,11 @@ static void check_resurrection(struct checker *checker, uint64_t now, uint32_t v
     const struct checker_subject *subject = &checker->subjects[member];
     if (subject->truth != TRUTH_CRASHED && subject->truth != TRUTH_LEFT)
         return;
-    if (checker->peace && now > later(subject->ended, checker->peace_since) + checker->crash_bound)
+    if (checker->peace && now > later(subject->ended, checker->peace_since) + checker->bounds.crash)
         violate(checker, INVARIANT_CRASH_KNOWN, now, viewer, member,
                 "a dead member was declared alive %.1f s after its death; the bound for all to "
                 "know of it is %.1f s",
-                seconds(now - subject->ended), seconds(checker->crash_bound));
+                seconds(now - subject->ended), seconds(checker->bounds.crash));
 }
 
 void checker_member_event(struct checker *checker, uint64_t now, uint32_t viewer,
@@ -564,7 +567,7 @@ static void check_crashes(struct checker *checker, uint64_t now)
             violate(checker, INVARIANT_CRASH_KNOWN, now, who_holds(checker, i, STATUS_ALIVE), i,
                     "%" PRIu32 " members hold it alive %.1f s after its end; the bound is %.1f s",
                     subject->views[STATUS_ALIVE], seconds(now - subject->ended),
-                    seconds(checker->crash_bound));
+                    seconds(checker->bounds.crash));
     }
 }
 
@@ -581,7 +584,7 @@ static void check_failures(struct checker *checker, uint64_t now)
                         "%" PRIu32 " members hold it %s although it runs; the healing bound of "
                         "%.1f s has passed",
                         subject->views[status], member_status_name((enum member_status)status),
-                        seconds(bound_of(checker, checker->healing_bound)));
+                        seconds(checker_healing_bound(checker)));
     }
 }
 
@@ -632,7 +635,7 @@ void checker_due(struct checker *checker, uint64_t now)
         char when[80];
         checker->settle_checked = true;
         snprintf(when, sizeof when, "%.1f s after the last change, the bound,",
-                 seconds(bound_of(checker, checker->settle_bound)));
+                 seconds(checker_settle_bound(checker)));
         check_agreement(checker, now, when);
     }
 }

@@ -83,14 +83,15 @@ struct checker_limits {
 
 struct checker {
     uint32_t member_count;
-    uint64_t crash_bound, healing_bound, settle_bound;
-    uint64_t move_bound; /* used in place of a shorter one once a member has moved */
+    struct bounds bounds;
+    uint64_t settle_bound; /* 0: the longer one of those for a crash and for healing */
     struct checker_limits limits;
     bool expect_no_failures;          /* of members that run */
     struct checker_subject *subjects; /* owned */
     struct checker_viewer *viewers;   /* owned */
 
     /* Sums over all pairs. */
+    uint32_t dead;        /* members in TRUTH_CRASHED */
     uint32_t running;     /* members in TRUTH_RUNNING: subjects that must be known, and viewers */
     uint64_t current_sum; /* right views of those */
     uint64_t wrong_rest;  /* wrong views of the others */
@@ -149,6 +150,10 @@ void checker_compare(struct checker *checker, uint64_t now, uint32_t viewer, uin
                      enum member_status status);
 
 /* --- verdicts --- */
+
+/* The bounds for what has happened so far: for healing, and for agreement. */
+uint64_t checker_healing_bound(const struct checker *checker);
+uint64_t checker_settle_bound(const struct checker *checker);
 
 /* When checker_due wants to be called next, or UINT64_MAX. */
 uint64_t checker_next(const struct checker *checker);

@@ -65,6 +65,8 @@ static struct bounds widest_bounds(const struct simulation_config *config, const
         widest.spread = bounds.spread > widest.spread ? bounds.spread : widest.spread;
         widest.repair = bounds.repair > widest.repair ? bounds.repair : widest.repair;
         widest.crash = bounds.crash > widest.crash ? bounds.crash : widest.crash;
+        widest.reconnect =
+            bounds.reconnect > widest.reconnect ? bounds.reconnect : widest.reconnect;
         widest.healing = bounds.healing > widest.healing ? bounds.healing : widest.healing;
         widest.move = bounds.move > widest.move ? bounds.move : widest.move;
     }
@@ -82,20 +84,16 @@ static uint64_t longest_delay(const struct scenario *scenario)
     return longest;
 }
 
+/* Where a scenario states a bound it holds for all that may happen in it. */
 static void choose_bounds(const struct scenario *scenario, struct checker *checker)
 {
     if (scenario->crash_bound)
-        checker->crash_bound = scenario->crash_bound;
-    if (scenario->healing_bound)
-        checker->healing_bound = scenario->healing_bound;
-    if (scenario->healing_bound || scenario->crash_bound)
-        checker->settle_bound = checker->crash_bound > checker->healing_bound
-                                    ? checker->crash_bound
-                                    : checker->healing_bound;
-    if (scenario->settle_bound)
-        checker->settle_bound = scenario->settle_bound;
-    if (scenario->healing_bound || scenario->settle_bound)
-        checker->move_bound = 0; /* the scenario says what it promises, moves included */
+        checker->bounds.crash = scenario->crash_bound;
+    if (scenario->healing_bound) {
+        checker->bounds.healing = scenario->healing_bound;
+        checker->bounds.reconnect = checker->bounds.move = 0;
+    }
+    checker->settle_bound = scenario->settle_bound;
     checker->expect_no_failures = scenario->expect_no_failures;
 }
 
@@ -172,8 +170,8 @@ static void start_member(struct player *player, const struct action *action, uin
     if (simulation_is_up(simulation, member))
         return;
     simulation_start(simulation, member, action->new_address);
-    if (!simulation_remembers(simulation, member))
-        join(player, member, &action->join);
+    /* Also one that remembers others: they may all be out of its reach. */
+    join(player, member, &action->join);
     simulation_forget(simulation, member);
 }
 
@@ -291,7 +289,11 @@ static void change_links(struct player *player, const struct action *action)
         resolve(player, &action->sets[0]);
         memcpy(from, player->members, player->member_count);
         resolve(player, &action->sets[1]);
-        links_block(links, from, player->members);
+        if (!links_block(links, from, player->members)) {
+            fprintf(stderr, "serf-sim: %s:%u: more than %u blocks at once\n",
+                    player->scenario->name, action->line, (unsigned)LINK_BLOCKS_MAX);
+            exit(2);
+        }
         free(from);
         break;
     case ACTION_LINK:
@@ -395,9 +397,8 @@ static void conclude(struct player *player, const struct player_options *options
         .virtual_time = simulation->now,
         .counts = simulation->counts,
         .digest = simulation->trace.digest,
-        .bounds = {.crash = checker->crash_bound,
-                   .healing = checker->healing_bound,
-                   .move = checker->settle_bound},
+        .crash_bound = checker->bounds.crash,
+        .settle_bound = checker_settle_bound(checker),
         .violation = checker->violation,
         .agreed = checker->agrees && checker->peace,
         .all_checked = checker_is_settled(checker),

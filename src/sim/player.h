@@ -21,7 +21,7 @@ struct run_result {
     uint64_t virtual_time;
     struct simulation_counts counts;
     uint64_t digest;
-    struct bounds bounds; /* those that held */
+    uint64_t crash_bound, settle_bound; /* those that held at the end */
     struct violation violation;
     bool agreed;
     bool all_checked;      /* the run was long enough for every bound to pass */

@@ -50,10 +50,10 @@ void report_text(FILE *file, const char *name, const struct run_result *result, 
                 "  crashes         %" PRIu32 ", %" PRIu32 " known everywhere, the last to be so "
                 "after %.3f s (bound %.1f s)\n",
                 result->crashes, result->crashes_known, seconds(result->worst_crash),
-                seconds(result->bounds.crash));
+                seconds(result->crash_bound));
     if (result->agreed)
         fprintf(file, "  agreement       %.3f s after the last change (bound %.1f s)\n",
-                seconds(result->agreed_after), seconds(result->bounds.move));
+                seconds(result->agreed_after), seconds(result->settle_bound));
     else
         fprintf(file, "  agreement       none\n");
     fprintf(file, "  bounds          %s\n",
@@ -96,9 +96,9 @@ json_t *report_json(const char *name, const struct run_result *result, const cha
         "user_deliveries", (json_int_t)result->user_deliveries, "user_deliveries_expected",
         (json_int_t)result->user_deliveries_expected, "crashes", (json_int_t)result->crashes,
         "crashes_known", (json_int_t)result->crashes_known, "worst_crash_seconds",
-        seconds(result->worst_crash), "crash_bound_seconds", seconds(result->bounds.crash),
-        "agreed", result->agreed, "agreement_seconds", seconds(result->agreed_after),
-        "settle_bound_seconds", seconds(result->bounds.move), "all_bounds_passed",
-        result->all_checked, "digest", digest, "cpu_seconds", result->cpu_seconds, "peak_bytes",
-        (json_int_t)result->peak_bytes, "violation", violation_json(&result->violation, repeat));
+        seconds(result->worst_crash), "crash_bound_seconds", seconds(result->crash_bound), "agreed",
+        result->agreed, "agreement_seconds", seconds(result->agreed_after), "settle_bound_seconds",
+        seconds(result->settle_bound), "all_bounds_passed", result->all_checked, "digest", digest,
+        "cpu_seconds", result->cpu_seconds, "peak_bytes", (json_int_t)result->peak_bytes,
+        "violation", violation_json(&result->violation, repeat));
 }

@@ -634,11 +634,6 @@ void simulation_forget(struct simulation *simulation, uint32_t member)
     buffer_fini(&simulation->machines[member].snapshot);
 }
 
-bool simulation_remembers(const struct simulation *simulation, uint32_t member)
-{
-    return simulation->machines[member].snapshot.size > 0;
-}
-
 static void end_process(struct simulation *simulation, struct machine *machine)
 {
     streams_end_life(simulation, machine);

@@ -86,7 +86,6 @@ void simulation_start(struct simulation *simulation, uint32_t member, bool new_a
  * loses it. */
 void simulation_remember(struct simulation *simulation, uint32_t member);
 void simulation_forget(struct simulation *simulation, uint32_t member);
-bool simulation_remembers(const struct simulation *simulation, uint32_t member);
 /* The process is killed: its system answers for it, with refusals; or, when `silent`, nobody. */
 void simulation_crash(struct simulation *simulation, uint32_t member, bool silent);
 void simulation_leave(struct simulation *simulation, uint32_t member);

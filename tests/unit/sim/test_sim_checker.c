@@ -13,7 +13,7 @@ enum { MEMBERS = 5 };
 #define SECONDS(n) ((uint64_t)(n)*NANOSECONDS_PER_S)
 
 static const struct bounds bounds = {
-    .crash = SECONDS(20), .healing = SECONDS(40), .move = SECONDS(90)};
+    .crash = SECONDS(20), .healing = SECONDS(40), .move = SECONDS(50)};
 static const struct checker_limits limits = {
     .serf_queue = 100, .membership = MEMBERS, .relays = 10, .streams = 8};
 static struct checker *checker;
@@ -375,6 +375,21 @@ static void an_answer_that_differs_from_the_events_is_caught(void **state)
     assert_violated(INVARIANT_CROSS_CHECK, 0, 1);
 }
 
+static void dead_members_and_moved_ones_leave_more_time_to_heal(void **state)
+{
+    (void)state;
+    checker->bounds.reconnect = SECONDS(5);
+    assert_true(checker_healing_bound(checker) == SECONDS(45));
+    checker_crashed(checker, now, 4);
+    checker_crashed(checker, now, 3);
+    assert_true(checker_healing_bound(checker) == SECONDS(55));
+    checker_started(checker, now, 4, 0, true);
+    assert_true(checker_healing_bound(checker) == SECONDS(100));
+    assert_true(checker_settle_bound(checker) == SECONDS(100));
+    checker->settle_bound = SECONDS(7);
+    assert_true(checker_settle_bound(checker) == SECONDS(7));
+}
+
 static void only_the_first_violation_is_kept(void **state)
 {
     (void)state;
@@ -470,6 +485,8 @@ int main(void)
                                         end),
         cmocka_unit_test_setup_teardown(a_run_that_ends_in_disagreement_is_caught, begin, end),
         cmocka_unit_test_setup_teardown(an_answer_that_differs_from_the_events_is_caught, begin,
+                                        end),
+        cmocka_unit_test_setup_teardown(dead_members_and_moved_ones_leave_more_time_to_heal, begin,
                                         end),
         cmocka_unit_test_setup_teardown(only_the_first_violation_is_kept, begin, end),
         cmocka_unit_test_setup_teardown(the_sums_are_those_of_all_pairs, begin, end),

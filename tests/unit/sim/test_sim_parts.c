@@ -180,7 +180,8 @@ static void bounds_are_the_sum_of_their_steps(void **state)
     assert_true(bounds.spread == 23 * config.swim.gossip_interval);
     assert_true(bounds.repair == 3 * config.swim.push_pull_interval + config.swim.tcp_timeout);
     assert_true(bounds.crash == 76 * NANOSECONDS_PER_S + bounds.spread);
-    assert_true(bounds.healing == 40 * NANOSECONDS_PER_S + 2 * (bounds.spread + bounds.repair));
+    assert_true(bounds.healing == 2 * (bounds.spread + bounds.repair));
+    assert_true(bounds.reconnect == 20 * config.reconnect_interval);
     assert_true(bounds_for(&config, 1000, 0).crash > bounds.crash);
 }
 

@@ -15,7 +15,7 @@
 static struct run_result played(const char *text, uint64_t seed, FILE *trace)
 {
     struct scenario scenario;
-    struct run_result result;
+    struct run_result result = {0};
     struct buffer error;
     struct player_options options = {.seed = seed, .trace = trace};
     buffer_init(&error, 4096);
@@ -104,7 +104,7 @@ static void a_crash_is_noticed_by_all(void **state)
                                            "at 20s crash 3\nrun until settled\n");
     assert_int_equal(result.failures, 9);
     assert_int_equal(result.crashes_known, 1);
-    assert_true(result.worst_crash > NANOSECONDS_PER_S && result.worst_crash < result.bounds.crash);
+    assert_true(result.worst_crash > NANOSECONDS_PER_S && result.worst_crash < result.crash_bound);
     run_result_fini(&result);
 }
 
