@@ -183,6 +183,23 @@ static bool merge_events(struct serf *serf, struct span encoded)
     return true;
 }
 
+/* We hear that somebody left who is alive for all we know: a stale list, or one that is ahead of
+ * the news. Nothing else that is learned here is broadcast, but without this nobody would ever tell
+ * the member itself, who would refute it, and we would hold it leaving for good. */
+static void tell_the_living(struct serf *serf, const struct leave_intent *leave)
+{
+    uint32_t member = member_table_find(&serf->swim.table, leave->node);
+    if (member == MEMBER_NONE || member == serf->swim.self ||
+        !member_at(&serf->swim.table, member)->in_swim ||
+        member_at(&serf->swim.table, member)->state != NODE_ALIVE)
+        return;
+    struct buffer message;
+    buffer_init(&message, 1024);
+    serf_message_write(&message, SERF_LEAVE, &leave_intent_structure, leave);
+    queue_message(serf, &serf->intents, buffer_span(&message), false);
+    buffer_fini(&message);
+}
+
 static bool merge_members(struct serf *serf, const struct serf_push_pull *state)
 {
     struct departed departed = {.key = serf->swim.pool->key};
@@ -195,7 +212,8 @@ static bool merge_members(struct serf *serf, const struct serf_push_pull *state)
         struct leave_intent leave = {
             .node = departed.names[i],
             .ltime = departed.ltimes[i] == UINT64_MAX ? UINT64_MAX : departed.ltimes[i] + 1};
-        handle_leave_intent(serf, &leave);
+        if (handle_leave_intent(serf, &leave))
+            tell_the_living(serf, &leave);
     }
     complete = complete && visit_ltimes(serf, state->status_ltimes, &departed, true);
     departed_fini(&departed);

@@ -105,10 +105,37 @@ static void begin_checking(struct serf *serf)
     wait_for(serf, half_jittered(serf, check_wait));
 }
 
+/* How long a member that is content waits before it looks at the addresses again: so long that all
+ * members together do it about once an interval. */
+static uint64_t look_wait(struct serf *serf)
+{
+    return half_jittered(serf, serf->policy.interval * (swim_other_live_count(&serf->swim) + 1));
+}
+
 static void begin_watching(struct serf *serf)
 {
-    serf->policy.phase = POLICY_WATCHING;
-    wait_for(serf, half_jittered(serf, serf->policy.interval));
+    struct join_policy *policy = &serf->policy;
+    policy->phase = POLICY_WATCHING;
+    policy->next_look = serf->swim.now + look_wait(serf);
+    wait_for(serf, half_jittered(serf, policy->interval));
+}
+
+/* Another cluster may be behind the addresses: members that started while the network was broken
+ * found only those on their side, and were content. */
+static void watch(struct serf *serf)
+{
+    struct join_policy *policy = &serf->policy;
+    if (is_alone(serf)) {
+        serf_log(serf, LOG_LEVEL_INFO,
+                 "agent: alone in the cluster: asking the join addresses again");
+        begin_trying(serf);
+        return;
+    }
+    if (serf->swim.now >= policy->next_look && policy->in_flight < TRIES_AT_ONCE_MAX) {
+        policy->next_look = serf->swim.now + look_wait(serf);
+        start_try(serf, JOIN_CHECK);
+    }
+    wait_for(serf, half_jittered(serf, policy->interval));
 }
 
 void policy_timer(struct serf *serf)
@@ -138,13 +165,7 @@ void policy_timer(struct serf *serf)
             start_try(serf, JOIN_CHECK);
         break;
     case POLICY_WATCHING:
-        if (is_alone(serf)) {
-            serf_log(serf, LOG_LEVEL_INFO,
-                     "agent: alone in the cluster: asking the join addresses again");
-            begin_trying(serf);
-        } else {
-            wait_for(serf, half_jittered(serf, policy->interval));
-        }
+        watch(serf);
         break;
     }
 }
@@ -230,6 +251,16 @@ static void check_ended(struct serf *serf, const struct join *join)
         begin_watching(serf);
 }
 
+static void look_ended(struct serf *serf, const struct join *join)
+{
+    if (join->new_members == 0)
+        return;
+    serf_log(serf, LOG_LEVEL_INFO,
+             "agent: looked at the join addresses again and found %u more members",
+             join->new_members);
+    begin_checking(serf);
+}
+
 void policy_try_ended(struct serf *serf, const struct join *join)
 {
     struct join_policy *policy = &serf->policy;
@@ -240,6 +271,8 @@ void policy_try_ended(struct serf *serf, const struct join *join)
         try_ended(serf, join);
     else if (policy->phase == POLICY_CHECKING && join->purpose == JOIN_CHECK)
         check_ended(serf, join);
+    else if (policy->phase == POLICY_WATCHING && join->purpose == JOIN_CHECK)
+        look_ended(serf, join);
 }
 
 void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,

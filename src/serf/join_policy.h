@@ -11,8 +11,11 @@
  *             until several exchanges in a row have taught no new member: {1,2} and {3,4,5} would
  *             otherwise both be content. Of many addresses a check asks a few, drawn at random. It
  *             sends no join intent.
- *   watching  From then on the addresses are asked only while the member is alone, at the retry
- *             interval, for ever: a member that lost everybody finds whoever is there now.
+ *   watching  From then on the addresses are asked while the member is alone, at the retry
+ * interval, for ever: a member that lost everybody finds whoever is there now. And, rarely, while
+ *             it is not, the more rarely the more members there are, so that all of them together
+ *             look about once an interval: clusters that came into being on both sides of a broken
+ *             network find each other when it is whole again.
  */
 #ifndef SERF_JOIN_POLICY_H
 #define SERF_JOIN_POLICY_H
@@ -49,7 +52,8 @@ struct join_policy {
     uint32_t waits; /* tries since the phase began, for the back-off */
     uint32_t in_flight;
     uint32_t checks, quiet_checks;
-    char **addresses; /* owned */
+    uint64_t next_look; /* while watching */
+    char **addresses;   /* owned */
     uint32_t address_count;
 };
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 
 enum {
-    LOG_LINE_MAX = 1024,       /* longer lines are cut */
-    ARENA_KEPT_BYTES = 262144, /* a larger arena is given back when it is empty */
-    ENTRIES_KEPT = 1024,
+    LOG_LINE_MAX = 1024,      /* longer lines are cut */
+    ARENA_KEPT_BYTES = 16384, /* a larger arena is given back when it is empty */
+    ENTRIES_KEPT = 64,
 };
 
 static bool grow(struct outbox *outbox, uint32_t capacity)

@@ -96,6 +96,26 @@ static void refuse_merge(struct swim *swim, struct sync *sync, const char *error
     }
 }
 
+static bool is_live(int64_t state)
+{
+    return state == NODE_ALIVE || state == NODE_SUSPECT;
+}
+
+/* What is said of a member that lives at another address than the one it is known at: it is about
+ * an earlier life, or about somebody else of that name. */
+static bool is_about_another_life(const struct swim *swim, const struct push_node_state *node)
+{
+    uint32_t member = member_table_find(&swim->table, node->name);
+    struct endpoint known, named;
+    if (member == MEMBER_NONE || !member_at(&swim->table, member)->in_swim ||
+        !is_live(member_at(&swim->table, member)->state) ||
+        !endpoint_from_bytes(&named, node->address,
+                             node->port ? node->port : swim->config.bind_port))
+        return false;
+    known = member_endpoint(&swim->table, member);
+    return !endpoint_equal(&known, &named);
+}
+
 static void merge_node(struct swim *swim, const struct push_node_state *node)
 {
     struct suspect_message departed = {.incarnation = node->incarnation, .node = node->name};
@@ -114,7 +134,8 @@ static void merge_node(struct swim *swim, const struct push_node_state *node)
     }
     case NODE_LEFT:
         departed.from = node->name;
-        if (swim_believes(swim, departed.node, departed.incarnation, true))
+        if (!is_about_another_life(swim, node) &&
+            swim_believes(swim, departed.node, departed.incarnation, true))
             swim_apply_dead(swim, &departed);
         break;
     case NODE_SUSPECT:
@@ -126,17 +147,13 @@ static void merge_node(struct swim *swim, const struct push_node_state *node)
                                 node->incarnation);
         /* Never dead at once: it gets the chance to refute. */
         departed.from = swim_own_name(swim);
-        if (swim_believes(swim, departed.node, departed.incarnation, true))
+        if ((swim_is_self(swim, node->name) || !is_about_another_life(swim, node)) &&
+            swim_believes(swim, departed.node, departed.incarnation, true))
             swim_apply_suspect(swim, &departed);
         break;
     default:
         break;
     }
-}
-
-static bool is_live(int64_t state)
-{
-    return state == NODE_ALIVE || state == NODE_SUSPECT;
 }
 
 /* Whether our own members can speak with what the remote state admits. */

@@ -551,6 +551,51 @@ static void a_departure_in_a_state_counts_although_its_time_is_known(void **stat
     network_free(network);
 }
 
+static void a_stale_list_of_those_who_left_is_refuted(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    static const char serf[] = "\x02\x83\xabLeftMembers\x91\xa1"
+                               "b\xa5LTime\x21"
+                               "\xacStatusLTimes\x81\xa1"
+                               "b\x20";
+    struct alive_message alive = valid_alive("x");
+    struct push_node_state node = {.name = alive.node,
+                                   .incarnation = 1,
+                                   .port = alive.port,
+                                   .address = alive.address,
+                                   .versions = alive.versions};
+    exchange(network, &node, span_make(serf, sizeof serf - 1));
+    assert_int_equal(host_sees(&network->hosts[0], "b"), STATUS_LEAVING);
+    network_run(network, SECONDS(3));
+    assert_int_equal(host_sees(&network->hosts[0], "b"), STATUS_ALIVE);
+    assert_true(host_logged(&network->hosts[1], "Refuting an older leave intent"));
+    network_free(network);
+}
+
+static void the_end_of_an_earlier_life_is_none_of_this_one(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    static const uint8_t elsewhere[4] = {10, 0, 0, 77};
+    struct alive_message alive = valid_alive("b");
+    struct push_node_state node = {.name = span_text("b"),
+                                   .incarnation = 9,
+                                   .port = 7946,
+                                   .address = span_make(elsewhere, 4),
+                                   .versions = alive.versions};
+    node.state = NODE_LEFT;
+    exchange(network, &node, SPAN_EMPTY);
+    node.state = NODE_DEAD;
+    exchange(network, &node, SPAN_EMPTY);
+    assert_int_equal(host_sees(&network->hosts[0], "b"), STATUS_ALIVE);
+    network_run(network, SECONDS(60));
+    assert_false(host_logged(&network->hosts[0], "EventMemberLeave"));
+    assert_false(host_logged(&network->hosts[0], "EventMemberFailed"));
+    assert_false(host_logged(&network->hosts[1], "Refuting"));
+    network_free(network);
+}
+
 static void a_state_that_is_broken_in_the_middle_changes_nothing(void **state)
 {
     (void)state;
@@ -646,6 +691,8 @@ int main(void)
         cmocka_unit_test(a_state_with_bad_members_teaches_only_the_good_ones),
         cmocka_unit_test(a_state_accuses_nobody_beyond_what_he_could_refute),
         cmocka_unit_test(a_departure_in_a_state_counts_although_its_time_is_known),
+        cmocka_unit_test(a_stale_list_of_those_who_left_is_refuted),
+        cmocka_unit_test(the_end_of_an_earlier_life_is_none_of_this_one),
         cmocka_unit_test(a_state_that_is_broken_in_the_middle_changes_nothing),
         cmocka_unit_test(a_name_that_would_break_addresses_or_logs_is_refused),
         cmocka_unit_test(a_member_of_another_time_is_told_why_it_may_not_join),

@@ -225,6 +225,52 @@ static void an_outage_right_after_the_first_success_leaves_no_split(void **state
     }
 }
 
+static void clusters_that_began_apart_find_each_other(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct network *network = network_new(900 + seed);
+        for (uint32_t i = 0; i < 8; i++) {
+            char name[8];
+            snprintf(name, sizeof name, "n%u", i);
+            network_start(network, i, name, NULL);
+        }
+        for (uint32_t a = 0; a < 4; a++)
+            for (uint32_t b = 4; b < 8; b++)
+                network_cut(network, &network->hosts[a], &network->hosts[b], true, true);
+        for (uint32_t i = 0; i < 8; i++)
+            host_retry_join(network, &network->hosts[i], "10.3.0.48", 0);
+        network_run(network, SECONDS(120));
+        assert_int_equal(host_count(&network->hosts[0], STATUS_ALIVE), 4);
+        assert_int_equal(host_count(&network->hosts[7], STATUS_ALIVE), 4);
+        network_heal(network);
+        if (!network_run_until(network, SECONDS(600), network_agrees))
+            fail_msg("seed %llu: split", (unsigned long long)seed);
+        network_free(network);
+    }
+}
+
+static void a_content_cluster_looks_about_once_an_interval(void **state)
+{
+    (void)state;
+    struct network *network = network_new(22);
+    for (uint32_t i = 0; i < 20; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "n%u", i);
+        network_start(network, i, name, NULL);
+        host_retry_join(network, &network->hosts[i], "10.3.0.48", 0);
+    }
+    network_run(network, SECONDS(120));
+    uint32_t calls = 0;
+    for (uint32_t i = 0; i < 20; i++)
+        buffer_reset(&network->hosts[i].log);
+    network_run(network, SECONDS(3000));
+    for (uint32_t i = 0; i < 20; i++) /* the policy does not know whom it calls */
+        calls += host_logged_times(&network->hosts[i], "Initiating push/pull sync with:  ");
+    assert_true(calls > 50 && calls < 200); /* 3000 s / 30 s, and some jitter */
+    network_free(network);
+}
+
 static void a_check_of_many_addresses_asks_a_few(void **state)
 {
     (void)state;
@@ -314,6 +360,8 @@ int main(void)
         cmocka_unit_test(checks_send_no_join_intent),
         cmocka_unit_test(a_member_that_lost_everybody_asks_its_join_addresses_again),
         cmocka_unit_test(an_outage_right_after_the_first_success_leaves_no_split),
+        cmocka_unit_test(clusters_that_began_apart_find_each_other),
+        cmocka_unit_test(a_content_cluster_looks_about_once_an_interval),
         cmocka_unit_test(a_check_of_many_addresses_asks_a_few),
         cmocka_unit_test(exhausted_attempts_stop_the_member),
         cmocka_unit_test(reaching_oneself_satisfies_the_limit_of_attempts),
