@@ -2,8 +2,8 @@
  * reference: a script that starts something in the background without redirecting its output is not
  * done before that is. A time limit ends this too: after KILL the output is not waited for.
  *
- * A script need not read its input. What fits into the pipe is written at once, and the rest as the
- * script reads; when it ends without, that is a line in the log and no failure. */
+ * A script need not read its input. What fits into the pipe is there before it starts, and the rest
+ * is written as it reads; when it ends without, that is a line in the log and no failure. */
 #include "invoke.h"
 
 #include "child.h"
@@ -238,7 +238,7 @@ static void on_limit(void *context)
     if (invocation->stage == WITHIN_LIMIT) {
         invocation->stage = TERMINATED;
         kill(-invocation->pid, SIGTERM);
-        loop_timer_set(&invocation->limit_timer, loop_now() + INVOKE_GRACE_NS);
+        loop_timer_set(&invocation->limit_timer, loop_now() + invocation->config.grace);
         invocation->config.overdue(invocation->config.context);
     } else {
         invocation->stage = KILLED;
@@ -268,8 +268,9 @@ static struct invocation *prepare(const struct invocation_config *config)
 
 static bool launch(struct invocation *invocation, struct child_pipes *pipes)
 {
-    const char *const arguments[] = {"sh", "-c", invocation->config.script, NULL};
-    struct child_program program = {INVOKE_SHELL, arguments, invocation->config.environment};
+    const char *const arguments[] = {INVOKE_SHELL, "-c", invocation->config.script, NULL};
+    struct child_program program = {INVOKE_SHELL, arguments, invocation->config.environment,
+                                    invocation->config.input};
     invocation->pid = child_start(&program, pipes);
     return invocation->pid > 0;
 }
@@ -281,6 +282,7 @@ static void attach(struct invocation *invocation, const struct child_pipes *pipe
     reaper_watch(config->reaper, &invocation->child, invocation->pid, on_exit_status, invocation);
     invocation->input = pipes->input;
     invocation->output = pipes->output;
+    invocation->written = pipes->written;
     bool good = loop_watch_init(&invocation->output_watch, config->loop, pipes->output, on_output,
                                 invocation) &&
                 loop_watch_set(&invocation->output_watch, LOOP_READ);
@@ -306,7 +308,7 @@ struct invocation *invocation_start(const struct invocation_config *config, stru
         return NULL;
     }
     attach(invocation, &pipes);
-    loop_timer_set(&invocation->slow_timer, loop_now() + INVOKE_SLOW_NS);
+    loop_timer_set(&invocation->slow_timer, loop_now() + config->slow_after);
     if (config->time_limit > 0)
         loop_timer_set(&invocation->limit_timer, loop_now() + config->time_limit);
     return invocation;

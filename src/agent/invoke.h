@@ -12,9 +12,7 @@ enum {
     INVOKE_ERROR_SIZE_MAX = 256,
 };
 
-#define INVOKE_SHELL    "/bin/sh"
-#define INVOKE_SLOW_NS  UINT64_C(1000000000) /* after this a script is called slow */
-#define INVOKE_GRACE_NS UINT64_C(5000000000) /* from TERM to KILL, once the time limit is over */
+#define INVOKE_SHELL "/bin/sh"
 
 struct invocation;
 
@@ -32,9 +30,11 @@ struct invocation_config {
     const char *script;  /* borrowed for the call */
     char **environment;  /* likewise */
     struct span input;   /* borrowed until the end */
-    uint64_t time_limit; /* 0: none; then TERM for its process group, and KILL after a while */
+    uint64_t slow_after; /* nanoseconds until the script is called slow */
+    uint64_t time_limit; /* 0: none; then TERM for its process group */
+    uint64_t grace;      /* from TERM to KILL */
     void *context;
-    void (*slow)(void *context);    /* INVOKE_SLOW_NS have passed; once */
+    void (*slow)(void *context);    /* `slow_after` has passed; once */
     void (*overdue)(void *context); /* the time limit has passed; once */
     /* The process is gone and its output is at its end (a child of its own that keeps the output
      * open is waited for). The invocation is freed after this. */

@@ -99,6 +99,18 @@ static int spawn(const struct child_program *program, int input, int output, pid
     return error;
 }
 
+static size_t fill_pipe(int end, struct span input)
+{
+    size_t written = 0;
+    while (written < input.size) {
+        ssize_t n = write(end, input.data + written, input.size - written);
+        if (n <= 0)
+            break;
+        written += (size_t)n;
+    }
+    return written;
+}
+
 pid_t child_start(const struct child_program *program, struct child_pipes *pipes)
 {
     int input[2], output[2];
@@ -111,6 +123,7 @@ pid_t child_start(const struct child_program *program, struct child_pipes *pipes
         return -1;
     }
     pid_t pid = -1;
+    size_t written = fill_pipe(input[1], program->input);
     int error = spawn(program, input[0], output[1], &pid);
     close(input[0]);
     close(output[1]);
@@ -120,6 +133,6 @@ pid_t child_start(const struct child_program *program, struct child_pipes *pipes
         errno = error;
         return -1;
     }
-    *pipes = (struct child_pipes){.input = input[1], .output = output[0]};
+    *pipes = (struct child_pipes){.input = input[1], .output = output[0], .written = written};
     return pid;
 }
