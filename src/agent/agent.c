@@ -119,6 +119,7 @@ static void member_event(void *context, enum member_event_type type,
                      member_event_name(type));
     if (agent->rpc)
         rpc_server_member_event(agent->rpc, type, members, count);
+    event_handlers_members(agent->handlers, type, members, count);
 }
 
 static void user_event(void *context, uint64_t ltime, struct span name, struct span payload,
@@ -129,6 +130,7 @@ static void user_event(void *context, uint64_t ltime, struct span name, struct s
                      SPAN_PRINT(name));
     if (agent->rpc)
         rpc_server_user_event(agent->rpc, ltime, name, payload, coalesce);
+    event_handlers_user(agent->handlers, ltime, name, payload);
 }
 
 static void query(void *context, uint32_t query, uint64_t ltime, uint64_t deadline,
@@ -140,6 +142,7 @@ static void query(void *context, uint32_t query, uint64_t ltime, uint64_t deadli
                      SPAN_PRINT(name));
     if (agent->rpc)
         rpc_server_query(agent->rpc, query, ltime, deadline, name, payload);
+    event_handlers_query(agent->handlers, query, ltime, deadline, name, payload);
 }
 
 static void query_ack(void *context, uint32_t query, struct span from)
@@ -252,6 +255,31 @@ static bool create_node(struct agent *agent, struct buffer *error)
     }
     buffer_fini(&meta);
     return agent->node != NULL;
+}
+
+static bool respond(void *context, uint32_t number, struct span payload, struct buffer *error)
+{
+    return node_respond(((struct agent *)context)->node, number, payload, error);
+}
+
+static bool start_handlers(struct agent *agent, struct buffer *error)
+{
+    const struct agent_config *config = &agent->config;
+    struct event_handlers_config handlers = {
+        .loop = agent->loop,
+        .reaper = agent->reaper,
+        .log = agent->log,
+        .self_name = config->node_name,
+        .tags = &agent->tags,
+        .context = agent,
+        .respond = respond,
+    };
+    struct event_handlers_settings settings = {&config->event_handlers, config->handler_concurrency,
+                                               config->handler_timeout};
+    agent->handlers = event_handlers_new(&handlers);
+    if (!agent->handlers)
+        buffer_append_text(error, "Failed to start the Serf agent: out of memory");
+    return agent->handlers && event_handlers_set(agent->handlers, &settings, error);
 }
 
 static bool start_node(struct agent *agent, struct buffer *error)
@@ -398,8 +426,8 @@ static bool start(struct agent *agent, struct buffer *error)
     if (!check_config(agent, error))
         return false;
     agent_log_notice(agent->log, "Starting Serf agent...");
-    if (!open_system(agent, error) || !setup(agent, error) || !start_node(agent, error) ||
-        !start_rpc(agent, error))
+    if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
+        !start_node(agent, error) || !start_rpc(agent, error))
         return false;
     agent_log_notice(agent->log, "Starting Serf agent RPC...");
     print_banner(agent);
@@ -443,6 +471,7 @@ static void shut_down(struct agent *agent)
         node_free(agent->node);
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
     }
+    event_handlers_free(agent->handlers);
     agent_tags_fini(agent);
     agent_signals_fini(agent);
     reaper_free(agent->reaper);

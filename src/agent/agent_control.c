@@ -22,9 +22,32 @@ static uint64_t leave_timeout(const struct agent_config *config)
     return needed > LEAVE_TIMEOUT_NS ? needed : LEAVE_TIMEOUT_NS;
 }
 
+/* The cluster has been told; scripts that react to it may finish, within the time of the leave. */
+
+static void on_drained(void *context)
+{
+    agent_stop(context, 0);
+}
+
+static void stop_when_drained(struct agent *agent)
+{
+    if (agent->phase == AGENT_STOPPING)
+        return;
+    agent->draining = true;
+    loop_timer_set(&agent->leave_timer, agent->leave_deadline);
+    event_handlers_when_idle(agent->handlers, on_drained, agent);
+}
+
 static void leave_timed_out(void *context)
 {
     struct agent *agent = context;
+    if (agent->draining) {
+        agent_log_printf(agent->log, LOG_LEVEL_WARN,
+                         "agent: %zu event handlers still run; not waiting any longer",
+                         event_handlers_running(agent->handlers));
+        agent_stop(agent, 0);
+        return;
+    }
     agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: timeout while waiting for graceful leave");
     agent_stop(agent, 1);
 }
@@ -35,7 +58,10 @@ static void signal_leave_done(void *context, bool ok, uint32_t count, struct spa
     (void)count;
     if (!ok)
         agent_log_notice(agent->log, "Error: %.*s", SPAN_PRINT(error));
-    agent_stop(agent, ok ? 0 : 1);
+    if (ok)
+        stop_when_drained(agent);
+    else
+        agent_stop(agent, 1);
 }
 
 static void leave_by_signal(struct agent *agent)
@@ -43,7 +69,8 @@ static void leave_by_signal(struct agent *agent)
     agent_log_notice(agent->log, "Gracefully shutting down agent...");
     agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting graceful leave from Serf");
     agent->phase = AGENT_LEAVING;
-    loop_timer_set(&agent->leave_timer, loop_now() + leave_timeout(&agent->config));
+    agent->leave_deadline = loop_now() + leave_timeout(&agent->config);
+    loop_timer_set(&agent->leave_timer, agent->leave_deadline);
     node_leave(agent->node, signal_leave_done, agent);
 }
 
@@ -121,6 +148,7 @@ void agent_rpc_leave(void *context, node_done *done, void *done_context)
         return;
     }
     agent->phase = AGENT_LEAVING;
+    agent->leave_deadline = loop_now() + leave_timeout(&agent->config);
     agent->leave_done = done;
     agent->leave_context = done_context;
     node_leave(agent->node, rpc_leave_done, agent);
@@ -128,7 +156,7 @@ void agent_rpc_leave(void *context, node_done *done, void *done_context)
 
 void agent_rpc_left(void *context)
 {
-    agent_stop(context, 0);
+    stop_when_drained(context);
 }
 
 void agent_node_stopped(void *context, enum stop_reason reason)

@@ -1,7 +1,8 @@
 /* SIGHUP: flags and files are read again from scratch (agent specification, 3.8.1). The log level,
- * the tags and what INT and TERM mean are applied; for every other key that changed, a log line
- * says that it waits for a restart, since an operator who sees "Reloading" believes it is done.
- * With a tags file the tags are the file's business, and a reload leaves them alone. */
+ * the event handlers, the tags and what INT and TERM mean are applied; for every other key that
+ * changed, a log line says that it waits for a restart, since an operator who sees "Reloading"
+ * believes it is done. With a tags file the tags are the file's business, and a reload leaves them
+ * alone. */
 #include "agent_state.h"
 
 #include "config_check.h"
@@ -38,6 +39,18 @@ static void apply_log_level(struct agent *agent, const struct agent_config *fres
         agent_log_set_level(agent->log, level);
     else
         agent_log_notice(agent->log, "%s", buffer_text(&error));
+    buffer_fini(&error);
+}
+
+static void apply_handlers(struct agent *agent, const struct agent_config *fresh)
+{
+    struct event_handlers_settings settings = {&fresh->event_handlers, fresh->handler_concurrency,
+                                               fresh->handler_timeout};
+    struct buffer error;
+    buffer_init(&error, 256);
+    if (!event_handlers_set(agent->handlers, &settings, &error))
+        agent_log_notice(agent->log, "Failed to replace the event handlers: %s",
+                         buffer_text(&error));
     buffer_fini(&error);
 }
 
@@ -98,6 +111,7 @@ void agent_reload(struct agent *agent)
         return;
     agent_config_notices(&fresh, agent_print_notice, agent->log);
     apply_log_level(agent, &fresh);
+    apply_handlers(agent, &fresh);
     apply_tags(agent, &fresh);
     name_what_waits(agent, &fresh);
     agent->config.leave_on_terminate = fresh.leave_on_terminate;

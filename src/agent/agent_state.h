@@ -5,6 +5,7 @@
 
 #include "agent_address.h"
 #include "config.h"
+#include "event_handlers.h"
 #include "log.h"
 #include "node.h"
 #include "process.h"
@@ -37,6 +38,7 @@ struct agent {
     struct keyring *keyring; /* NULL: no encryption */
     struct node *node;
     struct rpc_server *rpc;
+    struct event_handlers *handlers;
     struct text_map tags;         /* as they are now */
     struct tag_refusal *refusals; /* answers that wait for the loop */
 
@@ -44,7 +46,9 @@ struct agent {
     int status;            /* of the process */
     node_done *leave_done; /* of the RPC client that asked for the leave */
     void *leave_context;
-    bool join_finished; /* of -join */
+    uint64_t leave_deadline; /* until when a graceful exit waits for event handlers */
+    bool draining;           /* it does */
+    bool join_finished;      /* of -join */
     bool join_ok;
     uint32_t join_count;
     struct buffer join_error;

@@ -93,7 +93,7 @@ void agent_stats(void *context, struct buffer *out)
     msgpack_write_map(out, 1);
     write_text(out, "name", agent->config.node_name);
     msgpack_write_string_text(out, "event_handlers");
-    msgpack_write_map(out, 0);
+    event_handlers_describe(agent->handlers, out);
     write_runtime(out);
     write_serf(out, node_serf(agent->node));
     write_tags(out, &agent->tags);

@@ -27,7 +27,10 @@ const struct config_key config_keys[] = {
     KEY("mdns.disable_ipv6", "mdns-disable-ipv6", CONFIG_BOOL, mdns_disable_ipv6, RELOAD_RESTART),
     KEY("encrypt_key", "encrypt", CONFIG_STRING, encrypt_key, RELOAD_RESTART),
     KEY("keyring_file", "keyring-file", CONFIG_STRING, keyring_file, RELOAD_RESTART),
-    KEY_WITHOUT_EFFECT("event_handlers", "event-handler", CONFIG_LIST, event_handlers),
+    KEY("event_handlers", "event-handler", CONFIG_LIST, event_handlers, RELOAD_APPLIES),
+    KEY("handler_concurrency", "handler-concurrency", CONFIG_INTEGER, handler_concurrency,
+        RELOAD_APPLIES),
+    KEY("handler_timeout", "handler-timeout", CONFIG_DURATION, handler_timeout, RELOAD_APPLIES),
     KEY("start_join", "join", CONFIG_LIST, start_join, RELOAD_RESTART),
     KEY("replay_on_join", "replay", CONFIG_BOOL, replay_on_join, RELOAD_RESTART),
     KEY("retry_join", "retry-join", CONFIG_LIST, retry_join, RELOAD_RESTART),
@@ -91,7 +94,10 @@ const char agent_help[] =
     "  -encrypt=KEY              Base64 key of 16, 24 or 32 bytes that encrypts the gossip;\n"
     "                            `serf keygen` makes one.\n"
     "  -keyring-file=FILE        JSON list of base64 keys, the first one primary.\n"
-    "  -event-handler=SPEC       Script to run when events occur; repeatable.\n"
+    "  -event-handler=SPEC       Script to run when events occur, as in\n"
+    "                            member-join,user:deploy=SCRIPT; repeatable.\n"
+    "  -handler-concurrency=1    Event handlers that may run side by side.\n"
+    "  -handler-timeout=DURATION Stop an event handler that runs longer; never by default.\n"
     "  -join=ADDRESS             Member to join at start; the agent exits when none of the\n"
     "                            addresses can be joined; repeatable.\n"
     "  -retry-join=ADDRESS       Member to join in the background, again and again until it\n"
@@ -325,6 +331,7 @@ void agent_config_init(struct agent_config *config)
     const int64_t second = INT64_C(1000000000);
     *config = (struct agent_config){
         .retry_interval = 30 * second,
+        .handler_concurrency = 1,
         .enable_compression = true,
         .broadcast_timeout = 5 * second,
         .reconnect_interval = 30 * second,

@@ -43,6 +43,8 @@ struct agent_config {
     char *encrypt_key;
     char *keyring_file;
     struct text_list event_handlers;
+    int64_t handler_concurrency;
+    int64_t handler_timeout; /* 0: none */
     struct text_list start_join;
     bool replay_on_join;
     struct text_list retry_join;

@@ -3,7 +3,10 @@
 #include "config_check.h"
 
 #include "duration.h"
+#include "event_handlers.h"
+#include "handler_spec.h"
 #include "interfaces.h"
+#include "invoke.h"
 #include "keyring_file.h"
 #include "log.h"
 
@@ -12,42 +15,44 @@
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <strings.h>
+#include <unistd.h>
+
+enum { ERROR_SIZE_MAX = 64 * 1024 };
 
 /* --- event handlers --- */
 
-static bool known_event(struct span event)
+static bool check_handler(const char *text, struct buffer *error)
 {
-    static const char *const events[] = {
-        "*",           "member-join", "member-leave", "member-failed", "member-update",
-        "member-reap", "user",        "query",
-    };
-    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++)
-        if (span_equal_text(event, events[i]))
-            return true;
-    return (event.size >= 5 && memcmp(event.data, "user:", 5) == 0) ||
-           (event.size >= 6 && memcmp(event.data, "query:", 6) == 0);
+    struct handler_spec spec;
+    struct buffer reason;
+    buffer_init(&reason, ERROR_SIZE_MAX);
+    bool good = handler_spec_parse(&spec, text, &reason);
+    if (good)
+        handler_spec_fini(&spec);
+    else
+        buffer_printf(error, "Invalid event script: %s", buffer_text(&reason));
+    buffer_fini(&reason);
+    return good;
 }
 
-static bool check_handler(const char *handler, struct buffer *error)
+static bool check_handlers(const struct agent_config *config, struct buffer *error)
 {
-    const char *script = strchr(handler, '=');
-    if (!script || script == handler)
-        return true;
-    const char *filter = handler;
-    while (filter <= script) {
-        const char *end = filter;
-        while (end < script && *end != ',')
-            end++;
-        struct span event = span_make(filter, (size_t)(end - filter));
-        if (!known_event(event)) {
-            buffer_printf(
-                error,
-                "Invalid event script: Event '%.*s' invoking '%s'; before the first \"=\" "
-                "stand events such as member-join, user:NAME, query:NAME or *",
-                SPAN_PRINT(event), script + 1);
+    const struct text_list *handlers = &config->event_handlers;
+    for (size_t i = 0; i < handlers->count; i++)
+        if (!check_handler(handlers->values[i], error))
             return false;
-        }
-        filter = end + 1;
+    if (handlers->count > 0 && access(INVOKE_SHELL, X_OK) != 0) {
+        buffer_printf(error,
+                      "Invalid event script: '%s' needs a shell, and there is no %s here that can "
+                      "be run; install one, use an image that has one, or take the event handlers "
+                      "out",
+                      handlers->values[0], INVOKE_SHELL);
+        return false;
+    }
+    if (config->handler_concurrency < 1 || config->handler_concurrency > HANDLER_CONCURRENCY_MAX) {
+        buffer_printf(error, "Invalid handler_concurrency: %lld; it is a number from 1 to %d",
+                      (long long)config->handler_concurrency, HANDLER_CONCURRENCY_MAX);
+        return false;
     }
     return true;
 }
@@ -88,6 +93,7 @@ static bool check_durations(const struct agent_config *config, struct buffer *er
         const char *key;
         int64_t value;
     } durations[] = {
+        {"handler_timeout", config->handler_timeout},
         {"reconnect_interval", config->reconnect_interval},
         {"reconnect_timeout", config->reconnect_timeout},
         {"tombstone_timeout", config->tombstone_timeout},
@@ -105,11 +111,8 @@ static bool check_durations(const struct agent_config *config, struct buffer *er
 
 bool agent_config_check(const struct agent_config *config, struct buffer *error)
 {
-    for (size_t i = 0; i < config->event_handlers.count; i++)
-        if (!check_handler(config->event_handlers.values[i], error))
-            return false;
-    return check_interface("", config->interface, error) && check_mdns(config, error) &&
-           check_durations(config, error);
+    return check_handlers(config, error) && check_interface("", config->interface, error) &&
+           check_mdns(config, error) && check_durations(config, error);
 }
 
 /* --- notices --- */

@@ -61,6 +61,17 @@ static void event_filters_are_checked(void **state)
                        "Invalid event script: Event 'member-join:n' invoking 'x'");
 }
 
+static void handler_settings_have_a_range(void **state)
+{
+    (void)state;
+    load_flag("-handler-concurrency", "256");
+    assert_true(agent_config_check(&config, &error));
+    agent_config_fini(&config);
+    assert_check_fails("-handler-concurrency", "257", "Invalid handler_concurrency: 257; it is");
+    assert_check_fails("-handler-concurrency", "-1", "Invalid handler_concurrency: -1; it is");
+    assert_check_fails("-handler-timeout", "-1s", "Invalid handler_timeout: -1s is negative");
+}
+
 static void an_interface_must_exist(void **state)
 {
     (void)state;
@@ -399,6 +410,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(event_filters_are_checked),
+        TEST(handler_settings_have_a_range),
         TEST(an_interface_must_exist),
         TEST(notices_warn_and_mend),
         TEST(a_plain_configuration_has_no_notices),
