@@ -10,26 +10,24 @@
 
 /* --- the report --- */
 
-static bool add_message(struct key_report *report, struct span node, struct span text)
+static void add_message(struct key_report *report, struct span node, struct span text)
 {
+    uint8_t *bytes = malloc(node.size + text.size + 1);
     struct key_message *messages =
-        realloc(report->messages, (report->message_count + 1) * sizeof *messages);
-    if (!messages)
-        return false;
-    report->messages = messages;
-    char *node_copy = malloc(node.size + 1), *text_copy = malloc(text.size + 1);
-    if (!node_copy || !text_copy) {
-        free(node_copy);
-        free(text_copy);
-        return false;
+        bytes ? realloc(report->messages, (report->message_count + 1) * sizeof *messages) : NULL;
+    if (!messages) {
+        free(bytes); /* the counts still tell of it */
+        return;
     }
-    if (node.size)
-        memcpy(node_copy, node.data, node.size);
-    if (text.size)
-        memcpy(text_copy, text.data, text.size);
-    messages[report->message_count++] = (struct key_message){
-        .node = span_make(node_copy, node.size), .text = span_make(text_copy, text.size)};
-    return true;
+    if (node.size > 0)
+        memcpy(bytes, node.data, node.size);
+    if (text.size > 0)
+        memcpy(bytes + node.size, text.data, text.size);
+    report->messages = messages;
+    messages[report->message_count++] =
+        (struct key_message){.node = span_make(bytes, node.size),
+                             .text = span_make(bytes + node.size, text.size),
+                             .bytes = bytes};
 }
 
 static void count_key(struct key_count **counts, uint32_t *size, struct span key)
@@ -53,10 +51,8 @@ static void count_key(struct key_count **counts, uint32_t *size, struct span key
 
 static void free_report(struct key_report *report)
 {
-    for (uint32_t i = 0; i < report->message_count; i++) {
-        free((void *)(uintptr_t)report->messages[i].node.data);
-        free((void *)(uintptr_t)report->messages[i].text.data);
-    }
+    for (uint32_t i = 0; i < report->message_count; i++)
+        free(report->messages[i].bytes);
     free(report->messages);
     free(report->keys);
     free(report->primary_keys);
@@ -206,9 +202,8 @@ uint32_t serf_keys(struct serf *serf, uint64_t now, enum key_operation operation
 
 /* --- answers --- */
 
-static void fail(struct serf *serf, struct key_report *report, struct span from, const char *text)
+static void fail(struct key_report *report, struct span from, const char *text)
 {
-    (void)serf;
     report->errors++;
     add_message(report, from, span_text(text));
 }
@@ -240,9 +235,9 @@ void key_query_take(struct serf *serf, uint32_t query, struct span from, struct 
     if (payload.size < 1 || payload.data[0] != SERF_KEY_RESPONSE) {
         snprintf(text, sizeof text, "Invalid key query response type: %u",
                  payload.size ? payload.data[0] : 0);
-        fail(serf, report, from, text);
+        fail(report, from, text);
     } else if (!message_read(span_from(payload, 1), &key_response_structure, &response)) {
-        fail(serf, report, from, "Failed to decode key query response: malformed response");
+        fail(report, from, "Failed to decode key query response: malformed response");
     } else {
         report->errors += !response.result;
         if (!response.result || response.message.size > 0)

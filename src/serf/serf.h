@@ -171,6 +171,7 @@ enum {
 
 struct key_message {
     struct span node, text;
+    uint8_t *bytes; /* owned: what both point into */
 };
 
 struct key_count {

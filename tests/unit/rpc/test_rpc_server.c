@@ -1013,7 +1013,7 @@ static void key_commands_are_answered_with_what_each_member_said(void **state)
     world_open(&world, "");
     peer_introduce(&peer, &world);
     struct rpc_key key = {span_text("AAECAwQFBgcICQoLDA0ODw==")};
-    struct key_message message = {span_text("n2"), span_text("no")};
+    struct key_message message = {.node = span_text("n2"), .text = span_text("no")};
     struct key_count count = {.key = "k", .nodes = 200};
     const struct key_report failed = {
         .nodes = 2, .responses = 2, .errors = 1, .messages = &message, .message_count = 1};
