@@ -214,6 +214,26 @@ def test_a_query_is_answered_by_the_first_handler_that_says_something(mixed_clus
                        r"to key query: response exceeds limit of 1024 bytes$", 5)
 
 
+def test_queries_and_events_of_ours_reach_the_handlers_of_both(mixed_cluster):
+    flags = ["-event-handler=query:load=printf '%s-%s' \"$SERF_SELF_NAME\" \"$(cat)\"",
+             "-event-handler=user:deploy=cat"]
+    ours = mixed_cluster.grow(OURS, "ours", *flags)
+    reference = mixed_cluster.grow(REFERENCE, "ref", *flags, join=[ours])
+    answer = json.loads(ours.cli("query", "-format=json", "-timeout=2s", "load", "now"))
+    assert answer["Responses"] == {"ours": "ours-now", "ref": "ref-now"}
+    ours.cli("event", "-coalesce=false", "deploy", "version 7")
+    for agent in (ours, reference):
+        agent.wait_log(r"\[DEBUG\] agent: Event 'user' script output: version 7$", 20)
+
+
+def test_info_shows_the_handlers_as_the_reference_does(cluster, reference):
+    flags = [f"-event-handler={text}" for text in
+             ("all", "user:a,member-join=one two", "user:a=later", "query,query:q==x=y")]
+    shown = [cluster.agent(program, program.kind, *flags).info()["event_handlers"]
+             for program in BOTH]
+    assert shown[0] == shown[1] and len(shown[0]) == 5
+
+
 # --- whatever a script does ---
 
 
@@ -328,6 +348,17 @@ def test_a_graceful_exit_does_not_wait_for_ever(mixed_cluster, sender):
     ours.wait_log("user-event: work$", 10)
     assert ours.interrupt(25) == 0
     ours.wait_log(r"\[WARN\] agent: 1 event handlers still run; not waiting any longer$", 1)
+
+
+def test_a_second_signal_ends_the_wait_for_handlers(mixed_cluster, sender):
+    ours = mixed_cluster.grow(OURS, "ours", "-event-handler=user=sleep 600", join=[sender])
+    sender.cli("event", "-coalesce=false", "work")
+    ours.wait_log("user-event: work$", 10)
+    ours.left = True
+    ours.process.send_signal(signal.SIGINT)
+    mixed_cluster.wait_status("ours", "left", 10, [sender])
+    ours.process.send_signal(signal.SIGINT)
+    assert ours.wait_exit(5) == 1
 
 
 def test_invalid_specifications_are_refused_alike(reference):
