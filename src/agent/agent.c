@@ -43,6 +43,21 @@ static bool read_config(struct agent *agent, struct buffer *error)
     return status == CONFIG_OK;
 }
 
+static bool open_system_log(struct agent *agent, struct buffer *error)
+{
+    int facility = 0;
+    struct buffer reason;
+    if (!agent->config.enable_syslog)
+        return true;
+    system_log_facility(text_or_empty(agent->config.syslog_facility), &facility);
+    buffer_init(&reason, 512);
+    agent->system_log = system_log_new(agent->log, facility, system_log_paths, &reason);
+    if (!agent->system_log)
+        buffer_printf(error, "Syslog setup failed: %s", buffer_text(&reason));
+    buffer_fini(&reason);
+    return agent->system_log != NULL;
+}
+
 static bool check_config(struct agent *agent, struct buffer *error)
 {
     struct agent_config *config = &agent->config;
@@ -53,6 +68,8 @@ static bool check_config(struct agent *agent, struct buffer *error)
     if (!agent_config_log_level(config, &level, error) || !agent_config_check_syslog(config, error))
         return false;
     agent_log_set_level(agent->log, level);
+    if (!open_system_log(agent, error))
+        return false;
     if (!agent_addresses_find(&agent->addresses, config, error))
         return false;
     if (agent->addresses.chose_interface) {
@@ -513,6 +530,7 @@ int agent_main(int argc, char **argv)
         agent_log_notice(agent.log, "%s", buffer_text(&error));
     buffer_fini(&agent.join_error);
     buffer_fini(&error);
+    system_log_free(agent.system_log);
     agent_log_free(agent.log);
     return agent.status;
 }

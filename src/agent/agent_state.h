@@ -10,6 +10,7 @@
 #include "node.h"
 #include "process.h"
 #include "rpc_server.h"
+#include "system_log.h"
 
 /* A leave that was asked for by a signal may take this long at least: three seconds, as in the
  * reference, are too short on a wide area network, and a leave cut short is seen as a failure. */
@@ -30,6 +31,7 @@ struct agent {
     struct agent_config config;
     struct agent_addresses addresses;
     struct agent_log *log;
+    struct system_log *system_log; /* NULL: not asked for */
     struct loop_task flush_log; /* at the end of a turn in which something was logged */
     struct loop *loop;
     struct reaper *reaper;

@@ -39,7 +39,7 @@ const struct config_key config_keys[] = {
     KEY("rejoin_after_leave", "rejoin", CONFIG_BOOL, rejoin_after_leave, RELOAD_RESTART),
     KEY("snapshot_path", "snapshot", CONFIG_STRING, snapshot_path, RELOAD_RESTART),
     KEY("log_level", "log-level", CONFIG_STRING, log_level, RELOAD_APPLIES),
-    KEY_WITHOUT_EFFECT("enable_syslog", "syslog", CONFIG_BOOL, enable_syslog),
+    KEY("enable_syslog", "syslog", CONFIG_BOOL, enable_syslog, RELOAD_RESTART),
     KEY("syslog_facility", NULL, CONFIG_STRING, syslog_facility, RELOAD_RESTART),
     KEY("profile", "profile", CONFIG_STRING, profile, RELOAD_RESTART),
     KEY("protocol", "protocol", CONFIG_INTEGER, protocol, RELOAD_RESTART),

@@ -9,12 +9,12 @@
 #include "invoke.h"
 #include "keyring_file.h"
 #include "log.h"
+#include "system_log.h"
 
 #include <ctype.h>
 #include <net/if.h>
 #include <openssl/crypto.h>
 #include <stdio.h>
-#include <strings.h>
 #include <unistd.h>
 
 enum { ERROR_SIZE_MAX = 64 * 1024 };
@@ -149,6 +149,12 @@ void agent_config_notices(struct agent_config *config, config_notice *notice, vo
 
 /* --- single values --- */
 
+static void append_upper_case(struct buffer *out, const char *text)
+{
+    for (const char *p = text; *p; p++)
+        buffer_append_u8(out, (uint8_t)toupper((unsigned char)*p));
+}
+
 bool agent_config_log_level(const struct agent_config *config, enum log_level *level,
                             struct buffer *error)
 {
@@ -156,29 +162,20 @@ bool agent_config_log_level(const struct agent_config *config, enum log_level *l
     if (log_level_parse(span_text(text), level))
         return true;
     buffer_append_text(error, "Invalid log level: ");
-    for (const char *p = text; *p; p++)
-        buffer_append_u8(error, (uint8_t)toupper((unsigned char)*p));
+    append_upper_case(error, text);
     buffer_append_text(error, ". Valid log levels are: [TRACE DEBUG INFO WARN ERR]");
     return false;
 }
 
 bool agent_config_check_syslog(const struct agent_config *config, struct buffer *error)
 {
-    static const char *const facilities[] = {
-        "KERN",   "USER",   "MAIL",   "DAEMON",   "AUTH",   "SYSLOG", "LPR",
-        "NEWS",   "UUCP",   "CRON",   "AUTHPRIV", "FTP",    "LOCAL0", "LOCAL1",
-        "LOCAL2", "LOCAL3", "LOCAL4", "LOCAL5",   "LOCAL6", "LOCAL7",
-    };
     const char *facility = text_or_empty(config->syslog_facility);
-    if (!config->enable_syslog)
+    int number;
+    if (!config->enable_syslog || system_log_facility(facility, &number))
         return true;
-    for (size_t i = 0; i < sizeof(facilities) / sizeof(facilities[0]); i++)
-        if (strcasecmp(facility, facilities[i]) == 0)
-            return true;
-    buffer_printf(error,
-                  "Syslog setup failed: invalid syslog facility: %s; it is one such as "
-                  "LOCAL0 or DAEMON",
-                  facility);
+    buffer_append_text(error, "Syslog setup failed: invalid syslog facility: ");
+    append_upper_case(error, facility);
+    buffer_append_text(error, "; it is one such as LOCAL0 or DAEMON");
     return false;
 }
 

@@ -89,8 +89,8 @@ static void notices_warn_and_mend(void **state)
 {
     (void)state;
     char *argv[] = {
-        "agent",   "-role",   "web", "-retry-interval", "10ms", "-broadcast-timeout", "-5s",
-        "-rejoin", "-syslog", NULL};
+        "agent",   "-role",       "web", "-retry-interval", "10ms", "-broadcast-timeout", "-5s",
+        "-rejoin", "-discover=x", NULL};
     struct buffer notices;
     buffer_init(&notices, 4096);
     load(ARGUMENT_COUNT(argv), argv);
@@ -100,7 +100,7 @@ static void notices_warn_and_mend(void **state)
                         "Warning: 'RetryInterval' is too low. Setting to 1s\n"
                         "Warning: 'BroadcastTimeout' is too low. Setting to 1s\n"
                         "Warning: 'RejoinAfterLeave' enabled without snapshot file\n"
-                        "Warning: 'enable_syslog' has no effect in this version\n");
+                        "Warning: 'discover' has no effect in this version\n");
     assert_int_equal(config.retry_interval, 1000000000);
     assert_int_equal(config.broadcast_timeout, 1000000000);
     agent_config_fini(&config);
@@ -142,7 +142,7 @@ static void log_level_facility_profile_and_key_are_checked(void **state)
     config.syslog_facility = strdup("bogus");
     buffer_reset(&error);
     assert_false(agent_config_check_syslog(&config, &error));
-    assert_starts_with(buffer_text(&error), "Syslog setup failed: invalid syslog facility: bogus");
+    assert_starts_with(buffer_text(&error), "Syslog setup failed: invalid syslog facility: BOGUS");
     agent_config_fini(&config);
 }
 
