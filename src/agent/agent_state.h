@@ -32,7 +32,7 @@ struct agent {
     struct agent_addresses addresses;
     struct agent_log *log;
     struct system_log *system_log; /* NULL: not asked for */
-    struct loop_task flush_log; /* at the end of a turn in which something was logged */
+    struct loop_task flush_log;    /* at the end of a turn in which something was logged */
     struct loop *loop;
     struct reaper *reaper;
     struct loop_signal signals[AGENT_SIGNALS];
