@@ -21,6 +21,8 @@ enum {
     READS_PER_TURN = 4, /* a flood must not hold the loop */
 };
 
+#define GROUP_INTERVAL_NS UINT64_C(50000000)
+
 enum limit_stage {
     WITHIN_LIMIT,
     TERMINATED,
@@ -37,7 +39,8 @@ struct invocation {
     struct loop_watch input_watch, output_watch;
     size_t written;
     char input_error[INVOKE_ERROR_SIZE_MAX];
-    struct loop_timer slow_timer, limit_timer;
+    struct loop_timer slow_timer; /* after TERM: until the group is looked at again */
+    struct loop_timer limit_timer;
     enum limit_stage stage;
     uint64_t output_size;
     uint8_t ring[INVOKE_OUTPUT_SIZE_MAX]; /* byte n of the output is at n modulo its size */
@@ -147,9 +150,20 @@ static void finish(struct invocation *invocation)
     invocation_abandon(invocation);
 }
 
+/* Processes that were told to end, and have let go of the output, but are still there. Nobody tells
+ * us when a group is empty, so it is asked for now and then, until KILL is due. */
+static bool group_remains(const struct invocation *invocation)
+{
+    return invocation->stage == TERMINATED && kill(-invocation->pid, 0) == 0;
+}
+
 static void finish_if_done(struct invocation *invocation)
 {
-    if (invocation->exited && (invocation->output < 0 || invocation->stage == KILLED))
+    if (!invocation->exited || (invocation->output >= 0 && invocation->stage != KILLED))
+        return;
+    if (group_remains(invocation))
+        loop_timer_set(&invocation->slow_timer, loop_now() + GROUP_INTERVAL_NS);
+    else
         finish(invocation);
 }
 
@@ -229,7 +243,10 @@ static void on_exit_status(void *context, int status)
 static void on_slow(void *context)
 {
     struct invocation *invocation = context;
-    invocation->config.slow(invocation->config.context);
+    if (invocation->stage == WITHIN_LIMIT)
+        invocation->config.slow(invocation->config.context);
+    else
+        finish_if_done(invocation);
 }
 
 static void on_limit(void *context)
@@ -238,6 +255,7 @@ static void on_limit(void *context)
     if (invocation->stage == WITHIN_LIMIT) {
         invocation->stage = TERMINATED;
         kill(-invocation->pid, SIGTERM);
+        loop_timer_cancel(&invocation->slow_timer);
         loop_timer_set(&invocation->limit_timer, loop_now() + invocation->config.grace);
         invocation->config.overdue(invocation->config.context);
     } else {

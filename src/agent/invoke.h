@@ -34,7 +34,7 @@ struct invocation_config {
     uint64_t time_limit; /* 0: none; then TERM for its process group */
     uint64_t grace;      /* from TERM to KILL */
     void *context;
-    void (*slow)(void *context);    /* `slow_after` has passed; once */
+    void (*slow)(void *context);    /* `slow_after` has passed, within the time limit; once */
     void (*overdue)(void *context); /* the time limit has passed; once */
     /* The process is gone and its output is at its end (a child of its own that keeps the output
      * open is waited for). The invocation is freed after this. */

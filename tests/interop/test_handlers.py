@@ -290,8 +290,7 @@ def test_a_time_limit_stops_a_script_with_all_that_it_started(mixed_cluster, sen
     assert len(ours.log_lines("handler_timeout")) == 1 and not mark.exists()
 
 
-def test_a_full_queue_loses_user_events_but_no_member(mixed_cluster, sender):
-    """The handler hangs while more user events come than its queue takes."""
+def test_a_change_of_members_waits_for_a_script_that_hangs(mixed_cluster, sender):
     go = mixed_cluster.directory / "go"
     seen = mixed_cluster.directory / "seen"
     ours = mixed_cluster.grow(

@@ -240,6 +240,39 @@ static void what_ignores_term_is_killed_and_kept_output_is_not_waited_for(void *
     kill((pid_t)strtol(buffer_text(&output), NULL, 10), SIGKILL);
 }
 
+/* Gone, or dead and not collected yet. */
+static bool is_dead(pid_t pid)
+{
+    char stat[256] = "", name[64];
+    snprintf(name, sizeof(name), "/proc/%d/stat", (int)pid);
+    FILE *file = fopen(name, "r");
+    if (!file)
+        return true;
+    stat[fread(stat, 1, sizeof(stat) - 1, file)] = '\0';
+    fclose(file);
+    const char *state = strstr(stat, ") ");
+    return !state || state[2] == 'Z' || state[2] == 'X';
+}
+
+static void
+what_ignores_term_is_killed_though_the_script_is_gone_and_the_output_closed(void **state)
+{
+    (void)state;
+    start("(trap '' TERM; exec sh -c 'echo $$; exec >/dev/null 2>&1; while :; do sleep 0.05; "
+          "done') & "
+          "wait",
+          SPAN_EMPTY, 300000000);
+    wait_until_ended();
+    pid_t pid = (pid_t)strtol(buffer_text(&output), NULL, 10);
+    assert_true(pid > 0);
+    for (int i = 0; i < 2000 && !is_dead(pid); i++)
+        usleep(10000);
+    bool dead = is_dead(pid);
+    kill(pid, SIGKILL);
+    assert_true(dead);
+    assert_int_equal(overdue_count, 1);
+}
+
 static void an_abandoned_script_runs_on_and_nothing_is_called_back(void **state)
 {
     (void)state;
@@ -282,6 +315,7 @@ int main(void)
         TEST(a_slow_script_is_told_once),
         TEST(a_time_limit_ends_the_whole_group),
         TEST(what_ignores_term_is_killed_and_kept_output_is_not_waited_for),
+        TEST(what_ignores_term_is_killed_though_the_script_is_gone_and_the_output_closed),
         TEST(an_abandoned_script_runs_on_and_nothing_is_called_back),
         TEST(a_start_that_fails_says_why),
     };
