@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from agents import BOTH, OURS, REFERENCE, REPOSITORY, environment, run, wait_until
+from rpc import RpcClient
 
 # What a run found: the variables that begin with SERF_, sorted, and its input, in a folder of its
 # own, which gets its name when it is complete.
@@ -305,6 +306,34 @@ def test_a_change_of_members_waits_for_a_script_that_hangs(mixed_cluster, sender
     wait_until(lambda: seen.exists() and seen.read_text("utf-8") == "failing\n", 20,
                "the failure is told")
     assert ours.running
+
+
+def test_a_full_queue_loses_user_events_but_no_member(mixed_cluster, sender):
+    """A script hangs while more comes than its queue takes; the agent and its cluster stay well."""
+    go, seen = (mixed_cluster.directory / name for name in ("go", "seen"))
+    script = (f"case $SERF_EVENT$SERF_USER_EVENT in userblock) while ! [ -e {go} ]; do sleep 0.1; "
+              f"done;; user*) ;; *) while read name rest; do echo $SERF_EVENT $name >> {seen}; done;; "
+              "esac")
+    ours = mixed_cluster.grow(OURS, "ours", "-event-handler=user,member-join,member-failed=" + script,
+                              join=[sender], log_level="info")
+    with RpcClient(ours) as client:
+        client.call("event", {"Name": "block", "Payload": b"", "Coalesce": False})
+        failing = mixed_cluster.agent(REFERENCE, "failing", join=[sender])
+        wait_until(lambda: ours.statuses().get("failing") == "alive", 20, "ours knows the newcomer")
+        ours.wait_log("Received event: member-join$", 20)
+        for number in range(4500):
+            client.call("event", {"Name": f"e{number}", "Payload": b"", "Coalesce": False})
+    failing.kill()
+    mixed_cluster.wait_status("failing", "failed", agents=[ours])
+    ours.wait_log(r"\[WARN\] agent: Event handlers are too slow: dropped the oldest \d+ user events "
+                  r"and 0 queries \(\d+ in all\); at most 4096 events wait for a handler$", 30)
+    assert len(ours.log_lines("too slow: dropped")) < 10
+    assert sender.statuses()["ours"] == "alive"
+    go.touch()
+    wait_until(lambda: seen.exists() and "member-failed failing" in seen.read_text("utf-8"), 90,
+               "the failure is told")
+    assert "member-join failing" in seen.read_text("utf-8")
+    assert not sender.log_lines("(EventMemberFailed|Suspect).* ours ")
 
 
 # --- the agent's life ---
