@@ -426,15 +426,20 @@ static void run_auth(struct rpc_session *session, const struct rpc_request *requ
     rpc_respond_ok(session, request);
 }
 
-/* The coordinate as gossip carries it is also what RPC calls one, but for the version before it. */
-static void append_coordinate(struct buffer *out, const struct coordinate *coordinate)
+static void append_coordinate(struct rpc_server *server, const struct coordinate *coordinate)
 {
-    size_t start = out->size;
-    coordinate_write(out, coordinate);
-    if (out->size > start) {
-        memmove(out->data + start, out->data + start + 1, out->size - start - 1);
-        buffer_truncate(out, out->size - 1);
-    }
+    struct buffer *vector = &server->tags;
+    buffer_reset(vector);
+    msgpack_write_array(vector, COORDINATE_DIMENSIONS);
+    for (int i = 0; i < COORDINATE_DIMENSIONS; i++)
+        msgpack_write_double(vector, coordinate->vector[i]);
+    const struct rpc_coordinate message = {
+        .adjustment = coordinate->adjustment,
+        .error = coordinate->error,
+        .height = coordinate->height,
+        .vec = buffer_span(vector),
+    };
+    msgpack_write_structure(&server->items, &rpc_coordinate_structure, MSGPACK_RPC, &message);
 }
 
 static void run_get_coordinate(struct rpc_session *session, const struct rpc_request *request)
@@ -447,7 +452,7 @@ static void run_get_coordinate(struct rpc_session *session, const struct rpc_req
     buffer_reset(&server->items);
     buffer_reset(&server->body);
     if (response.ok)
-        append_coordinate(&server->items, &coordinate);
+        append_coordinate(server, &coordinate);
     response.coord = buffer_span(&server->items);
     msgpack_write_structure(&server->body, &rpc_coordinate_response_structure, MSGPACK_RPC,
                             &response);

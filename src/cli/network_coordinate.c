@@ -1,31 +1,19 @@
 #include "network_coordinate.h"
 
+#include "rpc_message.h"
+
 #include <math.h>
-
-struct message {
-    double adjustment, error, height;
-    struct span vector; /* value */
-};
-
-static const struct msgpack_field fields[] = {
-    {MSGPACK_NAME("Adjustment"), FIELD_DOUBLE, offsetof(struct message, adjustment), 0, false},
-    {MSGPACK_NAME("Error"), FIELD_DOUBLE, offsetof(struct message, error), 1, false},
-    {MSGPACK_NAME("Height"), FIELD_DOUBLE, offsetof(struct message, height), 2, false},
-    {MSGPACK_NAME("Vec"), FIELD_VALUE, offsetof(struct message, vector), 3, false},
-};
-static const struct msgpack_structure structure = {fields, sizeof fields / sizeof fields[0]};
 
 bool network_coordinate_read(struct span value, struct network_coordinate *coordinate)
 {
     struct msgpack_reader reader = msgpack_reader_of(value);
-    struct message message;
-    if (msgpack_read_structure(&reader, &structure, &message) != MSGPACK_OK)
+    struct rpc_coordinate message;
+    if (msgpack_read_structure(&reader, &rpc_coordinate_structure, &message) != MSGPACK_OK)
         return false;
     *coordinate =
         (struct network_coordinate){.adjustment = message.adjustment, .height = message.height};
-    reader = msgpack_reader_of(message.vector);
-    if (message.vector.size > 0 &&
-        msgpack_read_array(&reader, &coordinate->dimensions) != MSGPACK_OK)
+    reader = msgpack_reader_of(message.vec);
+    if (message.vec.size > 0 && msgpack_read_array(&reader, &coordinate->dimensions) != MSGPACK_OK)
         return false;
     if (coordinate->dimensions > NETWORK_DIMENSIONS_MAX)
         return false;

@@ -145,6 +145,14 @@ static const struct msgpack_field coordinate_response_fields[] = {
 };
 STRUCTURE(rpc_coordinate_response, coordinate_response_fields);
 
+static const struct msgpack_field coordinate_fields[] = {
+    FIELD(rpc_coordinate, 0, "Adjustment", DOUBLE, adjustment),
+    FIELD(rpc_coordinate, 1, "Error", DOUBLE, error),
+    FIELD(rpc_coordinate, 2, "Height", DOUBLE, height),
+    FIELD(rpc_coordinate, 3, "Vec", VALUE, vec),
+};
+STRUCTURE(rpc_coordinate, coordinate_fields);
+
 static const struct msgpack_field member_event_record_fields[] = {
     FIELD(rpc_member_event_record, 0, "Event", STRING, event),
     FIELD(rpc_member_event_record, 1, "Members", VALUE, members),

@@ -166,8 +166,13 @@ struct rpc_key_response {
 };
 
 struct rpc_coordinate_response {
-    struct span coord; /* value */
+    struct span coord; /* value: struct rpc_coordinate, or nil */
     bool ok;
+};
+
+struct rpc_coordinate {
+    double adjustment, error, height; /* seconds, but for the error */
+    struct span vec;                  /* value: list of numbers, seconds */
 };
 
 /* --- records of streams and monitors, each after a header with the stream's Seq --- */
@@ -224,6 +229,7 @@ extern const struct msgpack_structure rpc_members_response_structure;
 extern const struct msgpack_structure rpc_member_structure;
 extern const struct msgpack_structure rpc_key_response_structure;
 extern const struct msgpack_structure rpc_coordinate_response_structure;
+extern const struct msgpack_structure rpc_coordinate_structure;
 extern const struct msgpack_structure rpc_member_event_record_structure;
 extern const struct msgpack_structure rpc_user_event_record_structure;
 extern const struct msgpack_structure rpc_query_event_record_structure;

@@ -79,11 +79,13 @@ class RpcClient:
     def respond(self, number, payload):
         return self.ask("respond", {"ID": number, "Payload": payload})[0]
 
-    def query(self, name, payload=b"", nodes=(), tags=None, timeout=2.0, acks=True, relay=0):
-        """Asks, and returns the names that acknowledged and the answers by name, when done."""
+    def begin_query(self, name, payload=b"", nodes=(), tags=None, timeout=2.0, acks=True, relay=0):
         self.call("query", {"FilterNodes": list(nodes), "FilterTags": tags or {}, "Name": name,
                             "Payload": payload, "RequestAck": acks, "RelayFactor": relay,
                             "Timeout": int(timeout * 1e9)})
+
+    def end_query(self):
+        """The names that acknowledged and the answers by name, when the query is done."""
         acked, answers = [], {}
         while True:
             record = self.next_record()
@@ -96,6 +98,10 @@ class RpcClient:
                 acked.append(sender)
             else:
                 answers[sender] = record["Payload"]
+
+    def query(self, name, **parameters):
+        self.begin_query(name, **parameters)
+        return self.end_query()
 
 
 class Responder:

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from agents import BOTH, OURS, REFERENCE, other, wait_until
+from agents import BOTH, OURS, REFERENCE, listening, other, wait_until
 from rpc import Load
 
 KINDS = pytest.mark.parametrize("program", BOTH, ids=lambda program: program.kind)
@@ -69,6 +69,7 @@ def test_a_key_is_turned_from_either_kind_and_written_by_both(mixed_cluster, pro
         assert agent.interrupt() == 0
         mixed_cluster.wait_left(agent)
         agent.start()
+        wait_until(lambda: listening(agent.host, agent.rpc_port), 10, f"{agent} is back")
         agent.join(agents[2])
     mixed_cluster.wait_all_alive()
 

@@ -1,6 +1,7 @@
 /* A member without a cluster and an RPC server without clients, for the tests of the daemon. What
  * they are told appears in the log. The address "nobody" can't be joined, a node named "stuck"
- * never finishes its leave, one named "loser" is told to stop when it retries joining. */
+ * never finishes its leave, one named "loser" is told to stop when it retries joining,
+ * and of one named "keyed" the keyring changes. */
 #include "node.h"
 #include "rpc_server.h"
 
@@ -26,6 +27,25 @@ static void say(struct node *node, const char *text)
     node->config.callbacks.log(node->config.callbacks.context, LOG_LEVEL_INFO, span_text(text));
 }
 
+/* What of the configuration concerns events and queries. */
+static void say_limits(struct node *node)
+{
+    const struct serf_config *serf = &node->config.serf;
+    char text[128];
+    snprintf(text, sizeof(text),
+             "fake: events %u, queries %u, answers %u, coordinates %d, vote %d, "
+             "expressions %d",
+             serf->user_event_size_limit, serf->query_size_limit, serf->query_response_size_limit,
+             serf->coordinates, serf->resolve_name_conflicts, serf->expression_matches != NULL);
+    say(node, text);
+}
+
+static void change_keyring(void *context)
+{
+    struct node *node = context;
+    node->config.callbacks.keyring_changed(node->config.callbacks.context, 7);
+}
+
 struct node *node_new(struct loop *loop, const struct node_config *config, struct buffer *error)
 {
     struct node *node = calloc(1, sizeof(*node));
@@ -40,6 +60,11 @@ struct node *node_new(struct loop *loop, const struct node_config *config, struc
     snprintf(node->name, sizeof(node->name), "%.*s", SPAN_PRINT(config->serf.swim.name));
     snprintf(text, sizeof(text), "fake: meta of %zu bytes", config->serf.swim.meta.size);
     say(node, text);
+    say_limits(node);
+    if (strcmp(node->name, "keyed") == 0) {
+        loop_task_init(&node->task, node->loop, change_keyring, node);
+        loop_defer(&node->task);
+    }
     return node;
 }
 

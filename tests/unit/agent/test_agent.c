@@ -136,6 +136,41 @@ static void start_prints_notices_banner_and_log_in_order(void **state)
     assert_null(strstr(text, "Shutdown without a Leave"));
 }
 
+static void the_member_is_told_the_limits_of_events_and_queries(void **state)
+{
+    (void)state;
+    const char *file = write_test_file(
+        "a.json", "{\"user_event_size_limit\": 700, \"query_size_limit\": 800, "
+                  "\"query_response_size_limit\": 900, \"disable_coordinates\": true, "
+                  "\"disable_name_resolution\": true}");
+    char *changed[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(changed);
+    wait_for("fake: events 700, queries 800, answers 900, coordinates 0, vote 0, expressions 1\n");
+}
+
+static void a_keyring_that_changes_is_written_to_its_file(void **state)
+{
+    (void)state;
+    char *without[] = {"agent", "-node", "keyed", NULL};
+    start_and_wait(without);
+    wait_for("fake: keyring of query 7: saved\n");
+    kill(child, SIGKILL);
+    wait_for_end();
+    const char *keys = write_test_file("keys", "[\"AAAAAAAAAAAAAAAAAAAAAA==\"]");
+    char *with[] = {"agent", "-node", "keyed", "-keyring-file", (char *)keys, NULL};
+    close(child_output);
+    text_size = 0;
+    text[0] = '\0';
+    start_and_wait(with);
+    wait_for("fake: keyring of query 7: saved\n");
+    char contents[128] = "";
+    FILE *file = fopen(keys, "r");
+    assert_non_null(file);
+    assert_true(fread(contents, 1, sizeof contents - 1, file) > 0);
+    fclose(file);
+    assert_string_equal(contents, "[\n  \"AAAAAAAAAAAAAAAAAAAAAA==\"\n]");
+}
+
 static void terminate_stops_without_a_leave(void **state)
 {
     (void)state;
@@ -366,6 +401,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(start_prints_notices_banner_and_log_in_order),
+        TEST(the_member_is_told_the_limits_of_events_and_queries),
+        TEST(a_keyring_that_changes_is_written_to_its_file),
         TEST(terminate_stops_without_a_leave),
         TEST(terminate_leaves_when_told_to),
         TEST(interrupt_may_skip_the_leave),
