@@ -57,7 +57,7 @@ static void write_serf(struct buffer *out, const struct serf *serf)
         const char *key;
         uint64_t value;
     } numbers[] = {
-        {"coordinate_resets", 0},
+        {"coordinate_resets", stats.coordinate_resets},
         {"event_queue", stats.event_queue},
         {"event_time", stats.event_time},
         {"failed", stats.failed},

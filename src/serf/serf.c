@@ -504,6 +504,7 @@ void serf_stats(const struct serf *serf, struct serf_stats *stats)
         .intent_queue = serf->intents.count,
         .event_queue = serf->events.count,
         .query_queue = serf->queries.count,
+        .coordinate_resets = serf->position.resets,
         .encrypted = serf->config.swim.keyring != NULL,
         .incarnation = serf->swim.incarnation,
         .membership_queue = serf->swim.broadcasts.count,

@@ -222,6 +222,7 @@ struct serf_stats {
     uint32_t health_score;
     uint64_t member_time, event_time, query_time;
     uint32_t intent_queue, event_queue, query_queue;
+    uint64_t coordinate_resets;
     bool encrypted;
     /* For whoever watches that nothing goes back and nothing grows without end. */
     uint32_t incarnation;
