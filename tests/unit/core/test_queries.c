@@ -21,7 +21,8 @@ static bool word_occurs(struct span expression, struct span text, struct buffer 
     else if (span_equal_text(expression, "^$"))
         return text.size == 0;
     else
-        return memmem(text.data, text.size, expression.data, expression.size) != NULL;
+        return text.size > 0 &&
+               memmem(text.data, text.size, expression.data, expression.size) != NULL;
     return false;
 }
 
