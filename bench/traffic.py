@@ -10,7 +10,7 @@ import protocol  # of the interop tests, whose folder `clusters` has put on the 
 
 PEER_PORT = 7947
 TOOL = ROOT / "build-release" / "bench" / "gossip_traffic"
-EXCHANGE_SECONDS = 60
+EXCHANGE_SECONDS = 120
 
 
 class Traffic:
