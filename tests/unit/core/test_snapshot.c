@@ -303,8 +303,12 @@ static void a_cluster_that_was_down_as_a_whole_comes_back(void **state)
     for (uint32_t i = 0; i < 4; i++) { /* each long after the one before */
         char name[16];
         snprintf(name, sizeof name, "n%u", i + 1);
-        network_start(network, i, name, &config);
+        buffer_reset(&network->hosts[i].log);
+        struct host *host = network_start(network, i, name, &config);
         network_run(network, SECONDS(100));
+        bool nobody = i == 0;
+        assert_int_equal(host_logged(host, "Failed to re-join any previously known node"), nobody);
+        assert_int_equal(host_logged(host, "serf: Re-joined to previously known node"), !nobody);
     }
     assert_true(network_run_until(network, SECONDS(120), network_agrees));
     network_free(network);
