@@ -58,18 +58,18 @@ def test_an_agent_without_descriptors_stays_in_its_cluster(cluster, reference):
     poor = cluster.prepare(OURS, "poor", join=[first])
     poor.launcher += ["prlimit", f"--nofile={FILES_MAX}", "--"]
     poor.start()
-    cluster.healthy_after(20)
+    cluster.healthy_after()
     mark, spent, began = poor.log_mark(), processor_seconds(poor), time.monotonic()
     with Holder(poor, poor.address, poor.rpc_address):
         poor.wait_log("too many open files", 20, mark)
         time.sleep(WATCH_SECONDS)
         spent, took = processor_seconds(poor) - spent, time.monotonic() - began
         told = [len(refusals_at(poor, place, mark)) for place in (poor.address, poor.rpc_address)]
-    cluster.healthy_after(30)
+    cluster.healthy_after()
     assert cluster.failures_logged() == []
     # A new connection is taken again.
     cluster.agent(OURS, "late", join=[poor])
-    cluster.healthy_after(30)
+    cluster.healthy_after()
     limit = 10 * (1 + int(took / 10))
     assert 1 <= min(told) and max(told) <= limit, f"{told} lines in {took:.1f} s"
     assert spent < took / 4, "it spins"

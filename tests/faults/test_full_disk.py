@@ -63,14 +63,14 @@ def test_tags_that_find_no_room_are_refused_and_the_old_ones_stay(cluster, disk)
     agent.wait_log(r"\[ERR\] agent: " + reason, 5)
     assert json.loads(path.read_text()) == {"role": "web"}
     assert sorted(os.listdir(disk.folder)) == ["ballast", "tags.json"]
-    cluster.healthy_after(20)
+    cluster.healthy_after()
     assert agent.members()["tagged"]["tags"] == {"role": "web"}
 
     disk.make_room()
     agent.cli("tags", "-set", "role=db")
     assert json.loads(path.read_text()) == {"role": "db"}
     wait_until(lambda: peer.members()["tagged"]["tags"] == {"role": "db"}, 20, "the peer knows")
-    cluster.healthy_after(20)
+    cluster.healthy_after()
 
 
 def test_a_log_without_room_stops_nothing_and_says_later_what_is_missing(cluster, disk):
@@ -78,17 +78,17 @@ def test_a_log_without_room_stops_nothing_and_says_later_what_is_missing(cluster
     agent = cluster.prepare(OURS, "logger", join=[peer])
     agent.log_path = disk.folder / "agent.log"
     agent.start()
-    cluster.healthy_after(20)
+    cluster.healthy_after()
     disk.fill()
     # Each command is a line: two pages of them, more than what was left of the last page.
     for _ in range(2 * 4096 // len("2026/01/01 00:00:00 [INFO] agent.ipc: Accepted client: ")):
         agent.members()
     before = agent.log_mark()
-    cluster.healthy_after(20)
+    cluster.healthy_after()
     disk.make_room()
     agent.members()
     agent.wait_log(r"^    \d{4}/.* \[WARN\] agent: \d+ lines were dropped here: "
                    r"no space left on device$", 10, before)
     agent.wait_log("agent.ipc: Accepted client: ", 10, before)
-    cluster.healthy_after(20)
+    cluster.healthy_after()
     assert cluster.failures_logged() == []

@@ -22,7 +22,7 @@ def three(cluster, color, key, programs, last_host=None):
     second = cluster.agent(programs[1], f"{color}-2", f"-encrypt={key}", join=[first], **OPTIONS)
     third = cluster.agent(programs[0], f"{color}-3", f"-encrypt={key}", join=[first],
                           host=last_host, **OPTIONS)
-    cluster.healthy_after(40, [first, second, third])
+    cluster.healthy_after(agents=[first, second, third])
     return first, second, third
 
 
@@ -30,7 +30,7 @@ def test_clusters_with_other_keys_never_mix_though_an_address_changes_hands(clus
     *red, lost = three(cluster, "red", RED, PROGRAMS[kind])
     lost.kill()
     blue = three(cluster, "blue", BLUE, PROGRAMS[kind][::-1], last_host=lost.host)
-    cluster.wait_failed([lost], 45, red)
+    cluster.wait_failed([lost], red)
     for mine, theirs in ((red, blue), (blue, red)):
         for joiner in mine:
             assert joiner.run("join", theirs[0].address).returncode == 1
@@ -38,8 +38,8 @@ def test_clusters_with_other_keys_never_mix_though_an_address_changes_hands(clus
         agent.wait_log(rf"serf: attempting reconnect to {lost.name} {lost.address}", 20)
     time.sleep(WATCH_SECONDS)
 
-    cluster.healthy_after(30, red, gone={lost.name: "failed"})
-    cluster.healthy_after(30, blue)
+    cluster.healthy_after(agents=red, gone={lost.name: "failed"})
+    cluster.healthy_after(agents=blue)
     for agent in (*red, *blue):
         assert agent.log_lines(WRONG_KEY)
         assert not agent.log_lines("EventMember.*: " + ("blue" if agent in red else "red"))
@@ -61,7 +61,7 @@ def test_nothing_with_a_label_comes_into_a_cluster_without_one(cluster, program)
         peer.wait_handled()
     finally:
         peer.close()
-    cluster.healthy_after(30)
+    cluster.healthy_after()
     if program is OURS:
         assert agent.log_lines('discarding packet with unacceptable label "blue"')
         assert agent.log_lines('discarding stream with unacceptable label "blue"')

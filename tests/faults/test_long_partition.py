@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from test_partition import (GOSSIP_TO_THE_DEAD_SECONDS, HEALED_SECONDS, halves,
-                            wait_until_each_half_is_alone)
+from test_partition import GOSSIP_TO_THE_DEAD_SECONDS, halves, wait_until_each_half_is_alone
 
 
 @pytest.mark.parametrize("kind", ["ours", "mixed"], indirect=True)
@@ -16,4 +15,4 @@ def test_a_partition_that_everybody_has_got_used_to_heals(cluster, kind):
     wait_until_each_half_is_alone(cluster, left, right)
     time.sleep(GOSSIP_TO_THE_DEAD_SECONDS + 2)
     cluster.network.heal()
-    cluster.healthy_after(HEALED_SECONDS)
+    cluster.healthy_after()

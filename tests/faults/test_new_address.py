@@ -8,7 +8,6 @@ import pytest
 
 from agents import BOTH, OURS, REFERENCE
 
-ALIVE_SECONDS = 10  # from the start of the agent
 WATCH_SECONDS = 5
 PEERS = pytest.mark.parametrize("peers", BOTH, ids=lambda program: f"among-{program.kind}")
 
@@ -26,17 +25,17 @@ def vanish(cluster, agent):
 
 @PEERS
 @pytest.mark.parametrize("held", ["alive", "failed"])
-def test_a_vanished_member_is_alive_at_its_new_address_in_ten_seconds(cluster, reference, peers,
-                                                                     held):
+def test_a_vanished_member_is_alive_at_its_new_address(cluster, reference, peers, held):
+    """Within three or four seconds on a quiet machine; that it is within ten the simulator proves
+    in virtual time (scenario restart-new-address)."""
     victim = three_and_a_victim(cluster, peers, OURS)
     peers = cluster.should_run()[:3]
     vanish(cluster, victim)
     if held == "failed":
-        cluster.wait_failed([victim], 45, peers)
-    began = time.monotonic()
+        cluster.wait_failed([victim], peers)
     reborn = cluster.agent(OURS, "victim", join=peers[:1])
     assert reborn.host != victim.host
-    cluster.healthy_after(ALIVE_SECONDS - (time.monotonic() - began))
+    cluster.healthy_after()
 
 
 @PEERS
@@ -44,20 +43,21 @@ def test_the_name_of_a_member_that_lives_stays_with_it(cluster, reference, peers
     holder = three_and_a_victim(cluster, peers, OURS)
     rest = list(cluster.agents)
     thief = cluster.agent(OURS, holder.name, join=rest[:1])
-    thief.wait_log(r"serf: Node name conflicts with another node at ", 10)
-    thief.wait_exit(30)
+    thief.wait_log(r"serf: Node name conflicts with another node at ")
+    thief.wait_exit()
     assert thief.log_lines("serf: minority in name conflict resolution, quit")
     time.sleep(WATCH_SECONDS)
-    cluster.healthy_after(30, rest)
+    cluster.healthy_after(agents=rest)
     for agent in rest:
         assert not agent.log_lines(f"EventMemberJoin: {holder.name} {thief.host}$")
 
 
+@pytest.mark.control
 def test_the_reference_gives_up_instead(cluster, reference):
     """The control. It has the others vote on who bears its name, and loses: it ends, and would
     until its old self is forgotten, half a minute after its death is known."""
     victim = three_and_a_victim(cluster, REFERENCE, REFERENCE)
     vanish(cluster, victim)
     reborn = cluster.agent(REFERENCE, "victim", join=cluster.agents[:1])
-    assert reborn.wait_exit(20) == 0
+    assert reborn.wait_exit() == 0
     assert reborn.log_lines("serf: minority in name conflict resolution, quit")

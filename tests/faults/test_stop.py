@@ -5,17 +5,15 @@ import pytest
 
 from agents import BOTH, OURS
 
-FAILED_SECONDS = 45
-BACK_SECONDS = 30
 PROGRAMS = pytest.mark.parametrize("program", BOTH, ids=lambda program: program.kind)
 
 
 def sleep_until_failed(cluster, sleeper):
     others = [agent for agent in cluster.agents if agent is not sleeper]
     sleeper.stop()
-    cluster.wait_failed([sleeper], FAILED_SECONDS, others)
+    cluster.wait_failed([sleeper], others)
     sleeper.go_on()
-    cluster.healthy_after(BACK_SECONDS)
+    cluster.healthy_after()
 
 
 def test_a_stopped_agent_is_failed_and_comes_back(cluster, kind):
@@ -44,7 +42,7 @@ def test_what_came_while_it_stood_still_counts_before_what_ran_out(cluster, prog
     peer.wait_log("memberlist: Refuting a suspect message", 20)
     # The peer's suspicion lasts as long as the sleeper's (3 s: nobody else could confirm it), and
     # has begun later.
-    cluster.wait_failed([sleeper], FAILED_SECONDS, [peer])
+    cluster.wait_failed([sleeper], [peer])
     sleeper.go_on()
-    cluster.healthy_after(BACK_SECONDS)
+    cluster.healthy_after()
     assert sleeper.failures_it_saw() == []

@@ -21,6 +21,9 @@ GOSSIP_PORT = 7946
 RPC_PORT = 7373
 PR_SET_PDEATHSIG = 1
 POLL_INTERVAL = 0.1
+# No bound is shorter, whatever its caller names: it costs nothing where things go as they should,
+# and machines that run tests stand still for seconds now and then.
+PATIENCE_SECONDS = 75
 START_SECONDS = 15
 LOGS_FLOW = "Log data will now stream in as it occurs"
 SANITIZER = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|Assertion .* failed|"
@@ -68,7 +71,7 @@ def _die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run(program, *arguments, timeout=20, env=None, launcher=()):
+def run(program, *arguments, timeout=PATIENCE_SECONDS, env=None, launcher=()):
     """Runs one command of one kind's command line to its end, behind `launcher` where one is given
     (words that run the words behind them in another place)."""
     return subprocess.run([*launcher, program.path, *map(str, arguments)], stdin=subprocess.DEVNULL,
@@ -78,7 +81,9 @@ def run(program, *arguments, timeout=20, env=None, launcher=()):
 
 def wait_until(predicate, seconds, what):
     """Polls until `predicate` returns something true, which is returned. A predicate may return a
-    tuple (False, seen) so that the failure can say what was seen last."""
+    tuple (False, seen) so that the failure can say what was seen last. `seconds` is what it takes
+    at worst by the protocol or the program; the wait is never shorter than PATIENCE_SECONDS."""
+    seconds = max(seconds, PATIENCE_SECONDS)
     deadline = time.monotonic() + seconds
     while True:
         answer = predicate()
@@ -184,6 +189,7 @@ class Agent:
         return self.process is not None and self.process.poll() is None
 
     def wait_exit(self, seconds=10):
+        seconds = max(seconds, PATIENCE_SECONDS)
         try:
             self.exit_status = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -252,12 +258,12 @@ class Agent:
         return wait_until(lambda: self.log_lines(pattern, since), seconds,
                           f"{self} logs /{pattern}/")
 
-    def run(self, command, *arguments, program=None, timeout=20):
+    def run(self, command, *arguments, program=None, timeout=PATIENCE_SECONDS):
         """A client command against this agent, by its own command line or by `program`'s."""
         return run(program or self.program, command, f"-rpc-addr={self.rpc_address}", *arguments,
                    timeout=timeout, launcher=self.launcher)
 
-    def cli(self, command, *arguments, program=None, timeout=20):
+    def cli(self, command, *arguments, program=None, timeout=PATIENCE_SECONDS):
         """The same, which must succeed; returns its standard output."""
         done = self.run(command, *arguments, program=program, timeout=timeout)
         if done.returncode != 0:

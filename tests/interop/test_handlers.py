@@ -278,17 +278,28 @@ def test_handlers_run_side_by_side_when_asked(mixed_cluster, sender):
     assert not ours.log_lines("script output: $")
 
 
+def runs(process, command):
+    """Whether this process has not ended, nor its number been given to another program."""
+    try:
+        name, state = re.search(r"\((.*)\) (.)", Path(f"/proc/{process}/stat").read_text()).groups()
+    except OSError:
+        return False
+    return name == command and state != "Z"
+
+
 def test_a_time_limit_stops_a_script_with_all_that_it_started(mixed_cluster, sender):
-    mark = mixed_cluster.directory / "survivor"
+    started = mixed_cluster.directory / "started"
     ours = mixed_cluster.grow(
         OURS, "ours", "-handler-timeout=500ms",
-        f"-event-handler=user:hang=(sleep 3; touch {mark}) & trap '' TERM; sleep 600; sleep 600",
+        f"-event-handler=user:hang=sleep 599 & echo $! >{started}; trap '' TERM; sleep 600; sleep 600",
         join=[sender])
     sender.cli("event", "-coalesce=false", "hang")
     ours.wait_log(r"\[WARN\] agent: Script '.*' runs longer than handler_timeout \(500ms\), stopping "
                   r"it$", 10)
     ours.wait_log(r"Error invoking script '.*': signal: killed$", 20)
-    assert len(ours.log_lines("handler_timeout")) == 1 and not mark.exists()
+    assert len(ours.log_lines("handler_timeout")) == 1
+    child = int(started.read_text("ascii"))
+    wait_until(lambda: not runs(child, "sleep"), 10, "what the script started has ended too")
 
 
 def test_a_change_of_members_waits_for_a_script_that_hangs(mixed_cluster, sender):
