@@ -25,9 +25,41 @@ static inline struct span span_text(const char *text)
     return text ? span_make(text, strlen(text)) : SPAN_EMPTY;
 }
 
+/* memcmp for what is mostly shorter than two words: names, addresses, keys of messages. */
+static inline bool bytes_equal(const void *a, const void *b, size_t size)
+{
+    const uint8_t *p = (const uint8_t *)a, *q = (const uint8_t *)b;
+    uint64_t p8, q8;
+    uint32_t p4, q4;
+    if (size > 16)
+        return memcmp(p, q, size) == 0;
+    if (size >= 8) {
+        memcpy(&p8, p, 8);
+        memcpy(&q8, q, 8);
+        if (p8 != q8)
+            return false;
+        memcpy(&p8, p + size - 8, 8);
+        memcpy(&q8, q + size - 8, 8);
+        return p8 == q8;
+    }
+    if (size >= 4) {
+        memcpy(&p4, p, 4);
+        memcpy(&q4, q, 4);
+        if (p4 != q4)
+            return false;
+        memcpy(&p4, p + size - 4, 4);
+        memcpy(&q4, q + size - 4, 4);
+        return p4 == q4;
+    }
+    for (size_t i = 0; i < size; i++)
+        if (p[i] != q[i])
+            return false;
+    return true;
+}
+
 static inline bool span_equal(struct span a, struct span b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    return a.size == b.size && bytes_equal(a.data, b.data, a.size);
 }
 
 static inline bool span_equal_text(struct span a, const char *text)

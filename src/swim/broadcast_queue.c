@@ -3,6 +3,8 @@
  * are stale they are swept out, so the memory stays in proportion to what is alive. */
 #include "broadcast_queue.h"
 
+#include "array.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +85,7 @@ static bool reserve_item(struct broadcast_queue *queue)
 {
     if (queue->free_item != BROADCAST_NONE || queue->item_count < queue->item_capacity)
         return true;
-    uint32_t capacity = queue->item_capacity ? queue->item_capacity + queue->item_capacity / 2 : 8;
+    uint32_t capacity = array_grown(queue->item_capacity);
     struct broadcast *items = realloc(queue->items, capacity * sizeof *items);
     if (!items)
         return false;

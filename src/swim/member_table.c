@@ -1,5 +1,6 @@
 #include "member_table.h"
 
+#include "array.h"
 #include "broadcast_queue.h"
 
 #include <assert.h>
@@ -160,7 +161,7 @@ static bool reserve_slot(struct member_table *table)
 {
     if (table->free_slot != MEMBER_NONE || table->slot_count < table->slot_capacity)
         return true;
-    uint32_t capacity = table->slot_capacity ? table->slot_capacity + table->slot_capacity / 2 : 8;
+    uint32_t capacity = array_grown(table->slot_capacity);
     if (capacity > table->maximum)
         capacity = table->maximum;
     struct member_record *records = realloc(table->records, capacity * sizeof *records);

@@ -611,38 +611,92 @@ static const struct msgpack_field *find_field(const struct msgpack_structure *st
         if (expected >= structure->field_count)
             expected = 0;
         const struct msgpack_field *field = &structure->fields[expected++];
-        if (name.size == field->name_size && memcmp(name.data, field->name, name.size) == 0)
+        if (name.size == field->name_size && bytes_equal(name.data, field->name, name.size))
             return field;
     }
     return NULL;
 }
 
-/* Steps over the key of the field that stands next in the usual order, if it is what comes. */
-static bool take_key(struct msgpack_reader *reader, const struct msgpack_field *field)
+static const uint8_t *take_short_number(const uint8_t *at, const uint8_t *end, uint64_t maximum,
+                                        uint64_t *number)
 {
-    size_t size = field->name_size;
-    const uint8_t *at = reader->input.data + reader->offset;
-    if (reader->input.size - reader->offset <= size || at[0] != (0xa0 | size) ||
-        memcmp(at + 1, field->name, size) != 0)
-        return false;
-    reader->offset += 1 + size;
-    return true;
+    uint8_t code = *at++;
+    if (code <= 0x7f) {
+        *number = code;
+    } else if (code == 0xcd && end - at >= 2) {
+        *number = read_u16(at);
+        at += 2;
+    } else if (code == 0xce && end - at >= 4) {
+        *number = read_u32(at);
+        at += 4;
+    } else {
+        return NULL;
+    }
+    return *number <= maximum ? at : NULL;
 }
 
-static enum msgpack_status read_as_map(struct msgpack_reader *reader, uint32_t pairs,
-                                       const struct msgpack_structure *structure, void *out)
+/* The shortest way through what nearly every message consists of: reads the key and the value of
+ * `field` when this key is what comes next, and its value a short string or a number. Returns the
+ * position behind it, or NULL, and nothing is changed, when it is anything else. */
+static const uint8_t *take_usual_field(const uint8_t *at, const uint8_t *end,
+                                       const struct msgpack_field *field, void *out)
 {
-    uint32_t expected = 0;
+    size_t size = field->name_size;
+    if ((size_t)(end - at) < size + 2 || *at != (0xa0 | size) ||
+        !bytes_equal(at + 1, field->name, size))
+        return NULL;
+    at += 1 + size;
+    void *member = (char *)out + field->offset;
+    uint64_t number;
+    switch (field->type) {
+    case FIELD_STRING:
+    case FIELD_BYTES:
+        size = *at & 0x1f;
+        if ((*at & 0xe0) != 0xa0 || (size_t)(end - at) <= size)
+            return NULL;
+        *(struct span *)member = span_make(at + 1, size);
+        return at + 1 + size;
+    case FIELD_U16:
+        if ((at = take_short_number(at, end, UINT16_MAX, &number)))
+            *(uint16_t *)member = (uint16_t)number;
+        return at;
+    case FIELD_U32:
+        if ((at = take_short_number(at, end, UINT32_MAX, &number)))
+            *(uint32_t *)member = (uint32_t)number;
+        return at;
+    case FIELD_U64:
+        if ((at = take_short_number(at, end, UINT64_MAX, &number)))
+            *(uint64_t *)member = number;
+        return at;
+    default:
+        return NULL;
+    }
+}
+
+/* Reads the fields of the table from its first on as long as they come as usual, at most `pairs`.
+ * Returns how many. */
+static uint32_t read_usual_fields(struct msgpack_reader *reader, uint32_t pairs,
+                                  const struct msgpack_structure *structure, void *out)
+{
+    const uint8_t *at = reader->input.data + reader->offset;
+    const uint8_t *end = reader->input.data + reader->input.size;
+    uint32_t usual = pairs < structure->field_count ? pairs : structure->field_count;
+    uint32_t taken = 0;
+    for (const uint8_t *next; taken < usual; taken++, at = next)
+        if (!(next = take_usual_field(at, end, &structure->fields[taken], out)))
+            break;
+    reader->offset = (size_t)(at - reader->input.data);
+    return taken;
+}
+
+/* The pairs that are left, where the field `expected` stands next in the usual order. */
+static enum msgpack_status read_pairs(struct msgpack_reader *reader, uint32_t pairs,
+                                      const struct msgpack_structure *structure, uint32_t expected,
+                                      void *out)
+{
     for (uint32_t i = 0; i < pairs; i++) {
         struct msgpack_token key;
-        enum msgpack_status status;
-        if (expected < structure->field_count && take_key(reader, &structure->fields[expected])) {
-            status = read_field(reader, &structure->fields[expected++], out);
-            if (status != MSGPACK_OK)
-                return status;
-            continue;
-        }
-        status = msgpack_read(reader, &key);
+        enum msgpack_status status = msgpack_read(reader, &key);
         if (status != MSGPACK_OK)
             return status;
         if (key.type != MSGPACK_RAW && key.type != MSGPACK_BINARY)
@@ -678,15 +732,18 @@ static enum msgpack_status read_as_array(struct msgpack_reader *reader, uint32_t
 enum msgpack_status msgpack_read_structure(struct msgpack_reader *reader,
                                            const struct msgpack_structure *structure, void *out)
 {
-    for (uint32_t i = 0; i < structure->field_count; i++)
-        clear_field(&structure->fields[i], out);
     struct msgpack_reader ahead = *reader;
     struct msgpack_token token;
     enum msgpack_status status = msgpack_read(&ahead, &token);
     if (status != MSGPACK_OK)
         return status;
+    uint32_t taken = 0;
     if (token.type == MSGPACK_MAP)
-        status = read_as_map(&ahead, token.count, structure, out);
+        taken = read_usual_fields(&ahead, token.count, structure, out);
+    for (uint32_t i = taken; i < structure->field_count; i++)
+        clear_field(&structure->fields[i], out);
+    if (token.type == MSGPACK_MAP)
+        status = read_pairs(&ahead, token.count - taken, structure, taken, out);
     else if (token.type == MSGPACK_ARRAY)
         status = read_as_array(&ahead, token.count, structure, out);
     else if (token.type != MSGPACK_NIL)
