@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from clusters import Agent, Cluster, LogReader
 from processes import (MEGABYTE, cpu_seconds, datagrams_lost, drop_from_page_cache, memory,
                        seconds_until_answer)
+from row import Row
+import rpc_rows
 from traffic import (PEER_PORT, Traffic, exchange, exchange_of, exchange_of_sources, handshake)
 
 SETTLE_SECONDS = 1
@@ -41,32 +43,25 @@ class Scale:
     form_reference: int = 200
     form_cutoff: float = 45
     starts: int = 10
-    reference_starts: int = 3
+    reference_starts: int = 2
     start_cutoff: float = 12
     leaves: int = 10
     leave_cutoff: float = 10
     settle_cutoff: float = 60
+    rpc_events: int = 50_000
+    rpc_calls: int = 100
+    queries: int = 15
+    query_seconds: float = 2
+    event_rates: tuple = (100, 200, 500, 1_000)
+    event_seconds: int = 4
+    event_drain: float = 12
 
 
 QUICK = Scale(runs=1, start_runs=3, merge_runs=1, packets=10_000, members=20_000, agents=10,
               idle_pause=1, idle_seconds=5, form=10, form_runs=1, form_ours=20, form_reference=20,
               form_cutoff=15, starts=2, reference_starts=1, start_cutoff=10, leaves=2,
-              leave_cutoff=10, settle_cutoff=30)
-
-
-@dataclass
-class Row:
-    what: str
-    ours: float
-    reference: float
-    unit: str = ""
-    ratio: float = None       # at most, ours to the reference
-    limit: float = None       # at most, ours alone
-    ours_cut: bool = False    # the figure is where the run was cut off: it is at least that
-    reference_cut: bool = False
-    target: str = None        # in words, where neither says it
-    met: bool = None
-    note: str = ""
+              leave_cutoff=10, settle_cutoff=30, rpc_events=5_000, rpc_calls=10, queries=3,
+              event_rates=(100, 200), event_seconds=2)
 
 
 def median_of_both(bench, runs, measure):
@@ -391,4 +386,5 @@ SCENARIOS = {
     "form": form_rows,
     "starting": starting_rows,
     "leaving": leaving_rows,
+    **rpc_rows.SCENARIOS,
 }
