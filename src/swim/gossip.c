@@ -163,20 +163,15 @@ static bool accepts_gossip(const void *context, uint32_t member)
            swim_age(swim, member) <= swim->config.gossip_to_the_dead_time;
 }
 
-/* The next tick of a clock that began at a random moment: ticks are one interval apart, whether or
- * not there was something to say at all of them. */
-static uint64_t next_tick(const struct swim *swim)
-{
-    uint64_t interval = swim->config.gossip_interval;
-    uint64_t passed = swim->now - swim->gossip_began;
-    return swim->gossip_began + (passed / interval + 1) * interval;
-}
-
+/* Ticks are at least an interval apart. Who has been silent for longer tells news at once: in an
+ * idle cluster an event is everywhere after a few hops instead of a few intervals. */
 void swim_gossip_wanted(struct swim *swim)
 {
-    if (!timer_armed(&swim->gossip_tick) && swim->config.gossip_interval > 0 &&
-        swim->config.gossip_nodes > 0)
-        timer_set(&swim->timers, &swim->gossip_tick, next_tick(swim));
+    if (timer_armed(&swim->gossip_tick) || swim->config.gossip_interval == 0 ||
+        swim->config.gossip_nodes == 0)
+        return;
+    uint64_t earliest = swim->gossip_ticked + swim->config.gossip_interval;
+    timer_set(&swim->timers, &swim->gossip_tick, earliest > swim->now ? earliest : swim->now);
 }
 
 /* A tick on which there is nothing to say, or nobody to say it to, is the last one until somebody
@@ -184,6 +179,7 @@ void swim_gossip_wanted(struct swim *swim)
 void swim_gossip_tick(struct swim *swim)
 {
     uint32_t picked[GOSSIP_NODES_MAX];
+    swim->gossip_ticked = swim->now;
     uint32_t count = member_table_pick(&swim->table, &swim->random, swim->config.gossip_nodes,
                                        picked, accepts_gossip, swim);
     for (uint32_t i = 0; i < count; i++) {

@@ -74,7 +74,7 @@ static void start_ticks(struct swim *swim)
                       random_below(&swim->random, config->probe_interval / 2 + 1));
     if (config->gossip_interval && config->gossip_nodes) {
         /* the phase: the first tick is one interval after it */
-        swim->gossip_began =
+        swim->gossip_ticked =
             swim->now - random_below(&swim->random, config->gossip_interval < swim->now
                                                         ? config->gossip_interval
                                                         : swim->now + 1);

@@ -132,10 +132,10 @@ struct swim {
     uint32_t self; /* own slot in the table */
     uint32_t incarnation;
     uint32_t sequence;
-    uint32_t health;       /* Lifeguard's local health score, 0 is healthy */
-    uint64_t joins;        /* members that turned alive, ever */
-    uint64_t grown;        /* when the last of them did */
-    uint64_t gossip_began; /* the phase of the gossip ticks */
+    uint32_t health;        /* Lifeguard's local health score, 0 is healthy */
+    uint64_t joins;         /* members that turned alive, ever */
+    uint64_t grown;         /* when the last of them did */
+    uint64_t gossip_ticked; /* the last gossip tick, or before the first the phase of the clock */
     uint32_t catch_ups_due;
 
     struct probe probe;

@@ -144,7 +144,7 @@ static void who_wakes_up_from_a_pause_declares_nobody_failed(void **state)
     (void)state;
     struct run_result result =
         played_well("members 20\nexpect no failures\nat 0s start all join service\n"
-                    "at 20s every 10s 10 times pause any 5 for 3s\nrun until settled\n");
+                    "at 20s every 10s 10 times pause any 5 for 2s\nrun until settled\n");
     assert_int_equal(result.failures, 0);
     run_result_fini(&result);
 }
