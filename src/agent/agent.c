@@ -10,6 +10,7 @@
 #include "expression.h"
 #include "join_log.h"
 #include "keyring_file.h"
+#include "rpc_address.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -164,17 +165,23 @@ static void query(void *context, uint32_t query, uint64_t ltime, uint64_t deadli
 
 static void query_ack(void *context, uint32_t query, struct span from)
 {
-    rpc_server_query_ack(((struct agent *)context)->rpc, query, from);
+    struct agent *agent = context;
+    if (agent->rpc)
+        rpc_server_query_ack(agent->rpc, query, from);
 }
 
 static void query_response(void *context, uint32_t query, struct span from, struct span payload)
 {
-    rpc_server_query_response(((struct agent *)context)->rpc, query, from, payload);
+    struct agent *agent = context;
+    if (agent->rpc)
+        rpc_server_query_response(agent->rpc, query, from, payload);
 }
 
 static void query_done(void *context, uint32_t query)
 {
-    rpc_server_query_done(((struct agent *)context)->rpc, query);
+    struct agent *agent = context;
+    if (agent->rpc)
+        rpc_server_query_done(agent->rpc, query);
 }
 
 static void keyring_changed(void *context, uint32_t query)
@@ -314,6 +321,8 @@ static bool start_node(struct agent *agent, struct buffer *error)
 
 static bool start_rpc(struct agent *agent, struct buffer *error)
 {
+    if (strcmp(text_or_empty(agent->config.rpc_addr), RPC_ADDRESS_NONE) == 0)
+        return true;
     struct rpc_server_config config = {
         .loop = agent->loop,
         .address = text_or_empty(agent->config.rpc_addr),
@@ -446,7 +455,8 @@ static bool start(struct agent *agent, struct buffer *error)
     if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
         !start_node(agent, error) || !start_rpc(agent, error))
         return false;
-    agent_log_notice(agent->log, "Starting Serf agent RPC...");
+    if (agent->rpc)
+        agent_log_notice(agent->log, "Starting Serf agent RPC...");
     print_banner(agent);
     return start_join(agent, error);
 }
