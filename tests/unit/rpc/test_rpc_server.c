@@ -418,6 +418,15 @@ static void wait_until(struct world *world, const unsigned *count)
     assert_int_equal(*count, 1);
 }
 
+static void wait_logged(struct world *world, const char *text)
+{
+    uint64_t end = loop_now() + PATIENCE_NS;
+    while (count_logged(world, text) == 0 && loop_now() < end)
+        turn(world);
+    if (count_logged(world, text) == 0)
+        fail_msg("not logged: %s", text);
+}
+
 static uint8_t join_list[] = {0x91, 0xa9, '1', '2', '7', '.', '0', '.', '0', '.', '1'};
 
 static struct rpc_join join_body(void)
@@ -1153,8 +1162,7 @@ static void refusals_cost_one_line_a_second_and_are_counted(void **state)
     peer_introduce(&peer, &world);
     peer_request(&peer, RPC_MEMBERS, NULL);
     expect_header(&peer, 2, "Authentication required");
-    while (count_logged(&world, "Client sending commands before auth") == 0)
-        turn(&world);
+    wait_logged(&world, "Client sending commands before auth");
     unsigned lines = count_logged(&world, "failed to decode request header");
     assert_true(lines >= 1 && lines <= (loop_now() - start) / RPC_NOTICE_PERIOD_NS + 1);
     assert_int_equal(count_logged(&world, "more such lines since the last one)"), 1);
@@ -1184,8 +1192,7 @@ static void slow_clients_cost_one_line_a_second_together(void **state)
         agent_log_printf(world.log, LOG_LEVEL_INFO, "test: %s", line);
         loop_turn(world.loop, false);
     }
-    while (count_logged(&world, "more such lines since the last one)") == 0)
-        turn(&world);
+    wait_logged(&world, "more such lines since the last one)");
     unsigned told = count_logged(&world, "Dropping logs to ipc.client");
     assert_true(told <= (loop_now() - start) / RPC_NOTICE_PERIOD_NS + 1);
     /* A line about them is dropped for them too, which is no reason for the next one. */
@@ -1224,8 +1231,8 @@ static void garbage_and_unknown_commands_close_the_connection(void **state)
     peer_request(&peer, RPC_JOIN, &wrong);
     expect_closed(&peer);
     peer_close(&peer);
-    while (count_logged(&world, "Failed to evaluate request: decode failed") == 0)
-        turn(&world); /* the third refusal within a second is told at its end */
+    /* the third refusal within a second is told at its end */
+    wait_logged(&world, "Failed to evaluate request: decode failed");
     world_close(&world);
 }
 
