@@ -1165,7 +1165,7 @@ static void refusals_cost_one_line_a_second_and_are_counted(void **state)
     wait_logged(&world, "Client sending commands before auth");
     unsigned lines = count_logged(&world, "failed to decode request header");
     assert_true(lines >= 1 && lines <= (loop_now() - start) / RPC_NOTICE_PERIOD_NS + 1);
-    assert_int_equal(count_logged(&world, "more such lines since the last one)"), 1);
+    assert_true(count_logged(&world, "more such lines since the last one)") >= 1);
     peer_close(&peer);
     world_close(&world);
 }
