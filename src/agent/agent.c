@@ -7,9 +7,11 @@
 #include "agent_state.h"
 #include "banner.h"
 #include "config_check.h"
+#include "config_report.h"
 #include "expression.h"
 #include "join_log.h"
 #include "keyring_file.h"
+#include "rpc_address.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -47,7 +49,7 @@ static bool open_system_log(struct agent *agent, struct buffer *error)
 {
     int facility = 0;
     struct buffer reason;
-    if (!agent->config.enable_syslog)
+    if (!agent->config.enable_syslog || agent->config.check_only)
         return true;
     system_log_facility(text_or_empty(agent->config.syslog_facility), &facility);
     buffer_init(&reason, 512);
@@ -58,11 +60,22 @@ static bool open_system_log(struct agent *agent, struct buffer *error)
     return agent->system_log != NULL;
 }
 
+/* First of all, since what is wrong with the rest is said in it. */
+static bool set_log_format(struct agent *agent, struct buffer *error)
+{
+    enum log_format format;
+    if (!agent_config_log_format(&agent->config, &format, error))
+        return false;
+    if (!agent->config.check_only)
+        agent_log_set_format(agent->log, format);
+    return true;
+}
+
 static bool check_config(struct agent *agent, struct buffer *error)
 {
     struct agent_config *config = &agent->config;
     enum log_level level;
-    if (!agent_config_check(config, error))
+    if (!set_log_format(agent, error) || !agent_config_check(config, error))
         return false;
     agent_config_notices(config, agent_print_notice, agent->log);
     if (!agent_config_log_level(config, &level, error) || !agent_config_check_syslog(config, error))
@@ -128,12 +141,29 @@ static void node_logged(void *context, enum log_level level, struct span text)
     agent_log_write(agent->log, level, text);
 }
 
+/* `ltime` is NULL for a change of members, which has no name either. */
+static void log_event(struct agent *agent, struct span kind, struct span name,
+                      const uint64_t *ltime)
+{
+    struct buffer *text = &agent->event_text;
+    char number[24];
+    buffer_reset(text);
+    buffer_printf(text, "agent: Received event: %.*s", SPAN_PRINT(kind));
+    if (ltime) {
+        buffer_append_text(text, ": ");
+        buffer_append_span(text, name);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)*ltime);
+    }
+    const struct log_field fields[] = {
+        {"event", kind}, {"name", name}, {"ltime", span_text(ltime ? number : "")}};
+    agent_log_write_fields(agent->log, LOG_LEVEL_INFO, buffer_span(text), fields, ltime ? 3 : 1);
+}
+
 static void member_event(void *context, enum member_event_type type,
                          const struct member_view *members, size_t count)
 {
     struct agent *agent = context;
-    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Received event: %s",
-                     member_event_name(type));
+    log_event(agent, span_text(member_event_name(type)), SPAN_EMPTY, NULL);
     if (agent->rpc)
         rpc_server_member_event(agent->rpc, type, members, count);
     event_handlers_members(agent->handlers, type, members, count);
@@ -143,8 +173,7 @@ static void user_event(void *context, uint64_t ltime, struct span name, struct s
                        bool coalesce)
 {
     struct agent *agent = context;
-    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Received event: user-event: %.*s",
-                     SPAN_PRINT(name));
+    log_event(agent, span_text("user-event"), name, &ltime);
     if (agent->rpc)
         rpc_server_user_event(agent->rpc, ltime, name, payload, coalesce);
     event_handlers_user(agent->handlers, ltime, name, payload);
@@ -155,8 +184,7 @@ static void query(void *context, uint32_t query, uint64_t ltime, uint64_t deadli
 {
     struct agent *agent = context;
     (void)source;
-    agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Received event: query: %.*s",
-                     SPAN_PRINT(name));
+    log_event(agent, span_text("query"), name, &ltime);
     if (agent->rpc)
         rpc_server_query(agent->rpc, query, ltime, deadline, name, payload);
     event_handlers_query(agent->handlers, query, ltime, deadline, name, payload);
@@ -164,17 +192,23 @@ static void query(void *context, uint32_t query, uint64_t ltime, uint64_t deadli
 
 static void query_ack(void *context, uint32_t query, struct span from)
 {
-    rpc_server_query_ack(((struct agent *)context)->rpc, query, from);
+    struct agent *agent = context;
+    if (agent->rpc)
+        rpc_server_query_ack(agent->rpc, query, from);
 }
 
 static void query_response(void *context, uint32_t query, struct span from, struct span payload)
 {
-    rpc_server_query_response(((struct agent *)context)->rpc, query, from, payload);
+    struct agent *agent = context;
+    if (agent->rpc)
+        rpc_server_query_response(agent->rpc, query, from, payload);
 }
 
 static void query_done(void *context, uint32_t query)
 {
-    rpc_server_query_done(((struct agent *)context)->rpc, query);
+    struct agent *agent = context;
+    if (agent->rpc)
+        rpc_server_query_done(agent->rpc, query);
 }
 
 static void keyring_changed(void *context, uint32_t query)
@@ -231,6 +265,9 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     node->serf.user_event_size_limit = (uint32_t)config->user_event_size_limit;
     node->serf.query_size_limit = (uint32_t)config->query_size_limit;
     node->serf.query_response_size_limit = (uint32_t)config->query_response_size_limit;
+    node->serf.queue_depth_warning = (uint32_t)config->queue_depth_warning;
+    node->serf.max_queue_depth = (uint32_t)config->max_queue_depth;
+    node->serf.min_queue_depth = (uint32_t)config->min_queue_depth;
     node->serf.coordinates = !config->disable_coordinates;
     node->serf.resolve_name_conflicts = !config->disable_name_resolution;
     node->serf.expression_matches = expression_matches;
@@ -252,6 +289,17 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     };
 }
 
+/* What can be found wrong before there is a node; `meta` becomes its metadata. */
+static bool prepare_node(struct agent *agent, struct buffer *meta, struct buffer *error)
+{
+    if (!agent_config_check_limits(&agent->config, error) || !take_encrypt_key(agent, error))
+        return false;
+    if (agent_tags_encode(agent, &agent->tags, meta))
+        return true;
+    buffer_append_text(error, "Encoded length of tags exceeds limit of 512 bytes");
+    return false;
+}
+
 static bool create_node(struct agent *agent, struct buffer *error)
 {
     struct buffer meta;
@@ -260,15 +308,9 @@ static bool create_node(struct agent *agent, struct buffer *error)
     buffer_init(&meta, META_SIZE_MAX);
     if (agent->addresses.bind.address_size > 0)
         endpoint_address_text(&agent->addresses.bind, address);
-    if (!agent_config_check_limits(&agent->config, error) || !take_encrypt_key(agent, error)) {
-        buffer_fini(&meta);
-        return false;
-    }
-    if (agent_tags_encode(agent, &agent->tags, &meta)) {
+    if (prepare_node(agent, &meta, error)) {
         fill_node_config(agent, &config, buffer_span(&meta), address);
         agent->node = node_new(agent->loop, &config, error);
-    } else {
-        buffer_append_text(error, "Encoded length of tags exceeds limit of 512 bytes");
     }
     buffer_fini(&meta);
     return agent->node != NULL;
@@ -299,6 +341,8 @@ static bool start_handlers(struct agent *agent, struct buffer *error)
     return agent->handlers && event_handlers_set(agent->handlers, &settings, error);
 }
 
+static const char cannot_create[] = "Failed to start the Serf agent: Error creating Serf: %s";
+
 static bool start_node(struct agent *agent, struct buffer *error)
 {
     struct buffer reason;
@@ -306,14 +350,17 @@ static bool start_node(struct agent *agent, struct buffer *error)
     agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Serf agent starting");
     bool good = create_node(agent, &reason);
     if (!good)
-        buffer_printf(error, "Failed to start the Serf agent: Error creating Serf: %s",
-                      buffer_text(&reason));
+        buffer_printf(error, cannot_create, buffer_text(&reason));
     buffer_fini(&reason);
     return good;
 }
 
+static const char cannot_listen[] = "Error starting RPC listener: %s";
+
 static bool start_rpc(struct agent *agent, struct buffer *error)
 {
+    if (strcmp(text_or_empty(agent->config.rpc_addr), RPC_ADDRESS_NONE) == 0)
+        return true;
     struct rpc_server_config config = {
         .loop = agent->loop,
         .address = text_or_empty(agent->config.rpc_addr),
@@ -330,7 +377,7 @@ static bool start_rpc(struct agent *agent, struct buffer *error)
     buffer_init(&reason, 1024);
     agent->rpc = rpc_server_new(&config, &reason);
     if (!agent->rpc)
-        buffer_printf(error, "Error starting RPC listener: %s", buffer_text(&reason));
+        buffer_printf(error, cannot_listen, buffer_text(&reason));
     buffer_fini(&reason);
     return agent->rpc != NULL;
 }
@@ -358,7 +405,7 @@ static void print_banner(struct agent *agent)
 
 static struct span *address_spans(const struct text_list *list)
 {
-    struct span *spans = calloc(list->count, sizeof(*spans));
+    struct span *spans = calloc(list->count + 1, sizeof(*spans));
     for (size_t i = 0; spans && i < list->count; i++)
         spans[i] = span_text(list->values[i]);
     return spans;
@@ -404,12 +451,9 @@ static bool start_join(struct agent *agent, struct buffer *error)
     return agent->join_ok;
 }
 
-static void begin_retry_join(struct agent *agent)
+void agent_retry_join(struct agent *agent, const struct agent_config *config)
 {
-    const struct agent_config *config = &agent->config;
     int64_t attempts = config->retry_max_attempts;
-    if (config->retry_join.count == 0)
-        return;
     struct span *addresses = address_spans(&config->retry_join);
     if (!addresses) {
         agent_log_printf(agent->log, LOG_LEVEL_ERR, "agent: retry_join: out of memory");
@@ -420,7 +464,8 @@ static void begin_retry_join(struct agent *agent)
     if (attempts > UINT32_MAX)
         attempts = UINT32_MAX;
     node_retry_join(agent->node, addresses, config->retry_join.count,
-                    (uint64_t)config->retry_interval, (uint32_t)attempts, config->replay_on_join);
+                    (uint64_t)config->retry_interval, (uint32_t)attempts,
+                    agent->config.replay_on_join);
     free(addresses);
 }
 
@@ -446,7 +491,8 @@ static bool start(struct agent *agent, struct buffer *error)
     if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
         !start_node(agent, error) || !start_rpc(agent, error))
         return false;
-    agent_log_notice(agent->log, "Starting Serf agent RPC...");
+    if (agent->rpc)
+        agent_log_notice(agent->log, "Starting Serf agent RPC...");
     print_banner(agent);
     return start_join(agent, error);
 }
@@ -470,11 +516,62 @@ static void run(struct agent *agent)
     loop_task_init(&agent->flush_log, agent->loop, on_flush_log, agent);
     agent_log_gather(agent->log, on_lines_waiting, agent);
     agent->phase = AGENT_RUNNING;
-    begin_retry_join(agent);
+    if (agent->config.retry_join.count > 0)
+        agent_retry_join(agent, &agent->config);
     while (agent->phase != AGENT_STOPPING)
         loop_run(agent->loop);
     agent_log_gather(agent->log, NULL, NULL);
     loop_task_cancel(&agent->flush_log);
+}
+
+/* --- -check-config --- */
+
+static bool check_node(struct agent *agent, struct buffer *error)
+{
+    struct buffer meta, reason;
+    buffer_init(&meta, META_SIZE_MAX);
+    buffer_init(&reason, ERROR_SIZE_MAX);
+    bool good = prepare_node(agent, &meta, &reason);
+    if (!good)
+        buffer_printf(error, cannot_create, buffer_text(&reason));
+    buffer_fini(&meta);
+    buffer_fini(&reason);
+    return good;
+}
+
+static bool check_rpc_address(const struct agent_config *config, struct buffer *error)
+{
+    struct rpc_address address;
+    struct buffer reason;
+    buffer_init(&reason, 1024);
+    bool good = rpc_address_parse(&address, text_or_empty(config->rpc_addr), &reason);
+    if (!good)
+        buffer_printf(error, cannot_listen, buffer_text(&reason));
+    buffer_fini(&reason);
+    return good;
+}
+
+static void print_report(const struct agent_config *config)
+{
+    struct buffer report;
+    buffer_init(&report, CONFIG_REPORT_SIZE_MAX);
+    agent_config_report(config, &report);
+    fwrite(report.data, 1, report.size, stdout);
+    fflush(stdout);
+    buffer_fini(&report);
+}
+
+/* All that a start looks at before it touches the network; files that it names are read. */
+static void check_only(struct agent *agent, struct buffer *error)
+{
+    print_report(&agent->config);
+    bool good = check_config(agent, error) && setup(agent, error) && check_node(agent, error) &&
+                check_rpc_address(&agent->config, error);
+    if (good)
+        agent_log_notice(agent->log, "The configuration is good");
+    else
+        agent_log_alarm(agent->log, LOG_LEVEL_ERR, "%s", buffer_text(error));
+    agent->status = good ? 0 : 1;
 }
 
 static void shut_down(struct agent *agent)
@@ -500,8 +597,11 @@ static void shut_down(struct agent *agent)
 
 static void live(struct agent *agent, struct buffer *error)
 {
-    bool started = start(agent, error);
-    if (started) {
+    bool started = !agent->config.check_only && start(agent, error);
+    if (agent->config.check_only) {
+        check_only(agent, error);
+        buffer_reset(error);
+    } else if (started) {
         run(agent);
     } else {
         agent->status = 1;
@@ -509,7 +609,7 @@ static void live(struct agent *agent, struct buffer *error)
     }
     shut_down(agent);
     if (!started && error->size > 0)
-        agent_log_notice(agent->log, "%s", buffer_text(error));
+        agent_log_alarm(agent->log, LOG_LEVEL_ERR, "%s", buffer_text(error));
     agent_config_fini(&agent->config);
 }
 
@@ -524,11 +624,13 @@ int agent_main(int argc, char **argv)
     }
     buffer_init(&error, ERROR_SIZE_MAX);
     buffer_init(&agent.join_error, ERROR_SIZE_MAX);
+    buffer_init(&agent.event_text, LOG_LINE_SIZE_MAX + 64);
     if (read_config(&agent, &error))
         live(&agent, &error);
     else if (error.size > 0)
-        agent_log_notice(agent.log, "%s", buffer_text(&error));
+        agent_log_alarm(agent.log, LOG_LEVEL_ERR, "%s", buffer_text(&error));
     buffer_fini(&agent.join_error);
+    buffer_fini(&agent.event_text);
     buffer_fini(&error);
     system_log_free(agent.system_log);
     agent_log_free(agent.log);

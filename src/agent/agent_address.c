@@ -2,6 +2,7 @@
  * interface that is named alone chooses the address; named beside an address it only checks it. */
 #include "agent_address.h"
 
+#include "bare_address.h"
 #include "interfaces.h"
 #include "resolver.h"
 #include "socket_text.h"
@@ -48,11 +49,15 @@ bool address_split(const char *text, struct buffer *host, uint16_t *port, struct
     *port = DEFAULT_BIND_PORT;
     if (text[0] == '[')
         return split_bracketed(text, host, port, error);
+    if (bare_address_look(text) == BARE_ADDRESS_YES) {
+        buffer_append_text(host, text);
+        return true;
+    }
     const char *colon = strchr(text, ':');
     if (colon && strchr(colon + 1, ':'))
         return address_error(error, text,
-                             "too many colons in address; write an IPv6 address in brackets, such "
-                             "as [::1]:7946");
+                             "too many colons in address; write an IPv6 address and its port as "
+                             "[::1]:7946");
     size_t host_size = colon ? (size_t)(colon - text) : strlen(text);
     if (!buffer_append(host, text, host_size))
         return address_error(error, text, "the host is too long");

@@ -7,9 +7,9 @@
 
 enum { DEFAULT_BIND_PORT = 7946 };
 
-/* Splits "host", "host:port", "host:", "[v6]", "[v6]:port" and ":port"; no port gives the default
- * one, an empty port gives 0. False with what is wrong in `error`, in the words that the
- * reference's users know ("address ::1: too many colons in address"). */
+/* Splits "host", "host:port", "host:", "[v6]", "[v6]:port", bare "v6" and ":port"; no port gives
+ * the default one, an empty port gives 0. False with what is wrong in `error`, in the words that
+ * the reference's users know ("address ::1:7946: too many colons in address"). */
 bool address_split(const char *text, struct buffer *host, uint16_t *port, struct buffer *error);
 
 struct agent_addresses {

@@ -57,7 +57,7 @@ static void signal_leave_done(void *context, bool ok, uint32_t count, struct spa
     struct agent *agent = context;
     (void)count;
     if (!ok)
-        agent_log_notice(agent->log, "Error: %.*s", SPAN_PRINT(error));
+        agent_log_alarm(agent->log, LOG_LEVEL_ERR, "Error: %.*s", SPAN_PRINT(error));
     if (ok)
         stop_when_drained(agent);
     else

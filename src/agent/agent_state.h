@@ -54,7 +54,14 @@ struct agent {
     bool join_ok;
     uint32_t join_count;
     struct buffer join_error;
+    struct buffer event_text; /* scratch: the log line about an event */
 };
+
+/* agent.c */
+
+/* Begins to join the addresses of `config` in the background, instead of those of before; none:
+ * no longer. */
+void agent_retry_join(struct agent *agent, const struct agent_config *config);
 
 /* agent_control.c */
 

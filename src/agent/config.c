@@ -6,14 +6,17 @@
 #include "duration.h"
 #include "flags.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 /* clang-format off */
 #define KEY(name, flag, type, member, reload) \
-    {name, flag, type, offsetof(struct agent_config, member), reload, false, false}
+    {name, flag, type, offsetof(struct agent_config, member), reload, false, false, false}
 #define KEY_WITHOUT_EFFECT(name, flag, type, member) \
-    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, true}
+    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, true, false}
+#define KEY_SECRET(name, flag, type, member) \
+    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, false, true}
 
 const struct config_key config_keys[] = {
     KEY("node_name", "node", CONFIG_STRING, node_name, RELOAD_RESTART),
@@ -25,7 +28,7 @@ const struct config_key config_keys[] = {
     KEY("mdns.interface", "mdns-iface", CONFIG_STRING, mdns_interface, RELOAD_RESTART),
     KEY("mdns.disable_ipv4", "mdns-disable-ipv4", CONFIG_BOOL, mdns_disable_ipv4, RELOAD_RESTART),
     KEY("mdns.disable_ipv6", "mdns-disable-ipv6", CONFIG_BOOL, mdns_disable_ipv6, RELOAD_RESTART),
-    KEY("encrypt_key", "encrypt", CONFIG_STRING, encrypt_key, RELOAD_RESTART),
+    KEY_SECRET("encrypt_key", "encrypt", CONFIG_STRING, encrypt_key),
     KEY("keyring_file", "keyring-file", CONFIG_STRING, keyring_file, RELOAD_RESTART),
     KEY("event_handlers", "event-handler", CONFIG_LIST, event_handlers, RELOAD_APPLIES),
     KEY("handler_concurrency", "handler-concurrency", CONFIG_INTEGER, handler_concurrency,
@@ -33,12 +36,13 @@ const struct config_key config_keys[] = {
     KEY("handler_timeout", "handler-timeout", CONFIG_DURATION, handler_timeout, RELOAD_APPLIES),
     KEY("start_join", "join", CONFIG_LIST, start_join, RELOAD_RESTART),
     KEY("replay_on_join", "replay", CONFIG_BOOL, replay_on_join, RELOAD_RESTART),
-    KEY("retry_join", "retry-join", CONFIG_LIST, retry_join, RELOAD_RESTART),
-    KEY("retry_interval", "retry-interval", CONFIG_DURATION, retry_interval, RELOAD_RESTART),
-    KEY("retry_max_attempts", "retry-max", CONFIG_INTEGER, retry_max_attempts, RELOAD_RESTART),
+    KEY("retry_join", "retry-join", CONFIG_LIST, retry_join, RELOAD_APPLIES),
+    KEY("retry_interval", "retry-interval", CONFIG_DURATION, retry_interval, RELOAD_APPLIES),
+    KEY("retry_max_attempts", "retry-max", CONFIG_INTEGER, retry_max_attempts, RELOAD_APPLIES),
     KEY("rejoin_after_leave", "rejoin", CONFIG_BOOL, rejoin_after_leave, RELOAD_RESTART),
     KEY("snapshot_path", "snapshot", CONFIG_STRING, snapshot_path, RELOAD_RESTART),
     KEY("log_level", "log-level", CONFIG_STRING, log_level, RELOAD_APPLIES),
+    KEY("log_format", "log-format", CONFIG_STRING, log_format, RELOAD_RESTART),
     KEY("enable_syslog", "syslog", CONFIG_BOOL, enable_syslog, RELOAD_RESTART),
     KEY("syslog_facility", NULL, CONFIG_STRING, syslog_facility, RELOAD_RESTART),
     KEY("profile", "profile", CONFIG_STRING, profile, RELOAD_RESTART),
@@ -47,9 +51,9 @@ const struct config_key config_keys[] = {
     KEY("tags", "tag", CONFIG_MAP, tags, RELOAD_APPLIES),
     KEY("tags_file", "tags-file", CONFIG_STRING, tags_file, RELOAD_RESTART),
     KEY("rpc_addr", "rpc-addr", CONFIG_STRING, rpc_addr, RELOAD_RESTART),
-    KEY("rpc_auth", NULL, CONFIG_STRING, rpc_auth, RELOAD_RESTART),
+    KEY_SECRET("rpc_auth", NULL, CONFIG_STRING, rpc_auth),
     {"enable_compression", "disable-compression", CONFIG_BOOL,
-     offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false},
+     offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false, false},
     KEY("broadcast_timeout", "broadcast-timeout", CONFIG_DURATION, broadcast_timeout,
         RELOAD_RESTART),
     KEY("leave_on_terminate", NULL, CONFIG_BOOL, leave_on_terminate, RELOAD_APPLIES),
@@ -62,6 +66,9 @@ const struct config_key config_keys[] = {
     KEY("query_response_size_limit", NULL, CONFIG_INTEGER, query_response_size_limit,
         RELOAD_RESTART),
     KEY("user_event_size_limit", NULL, CONFIG_INTEGER, user_event_size_limit, RELOAD_RESTART),
+    KEY("queue_depth_warning", NULL, CONFIG_INTEGER, queue_depth_warning, RELOAD_RESTART),
+    KEY("max_queue_depth", NULL, CONFIG_INTEGER, max_queue_depth, RELOAD_RESTART),
+    KEY("min_queue_depth", NULL, CONFIG_INTEGER, min_queue_depth, RELOAD_RESTART),
     KEY_WITHOUT_EFFECT("statsite_addr", NULL, CONFIG_STRING, statsite_addr),
     KEY_WITHOUT_EFFECT("statsd_addr", NULL, CONFIG_STRING, statsd_addr),
     KEY("disable_coordinates", NULL, CONFIG_BOOL, disable_coordinates, RELOAD_RESTART),
@@ -86,6 +93,8 @@ const char agent_help[] =
     "  -advertise=IP[:port]      Address that the other members are told to use.\n"
     "  -config-file=FILE         JSON file, or directory of .json files, to read; repeatable.\n"
     "  -config-dir=DIR           The same as -config-file.\n"
+    "  -check-config             Print the configuration and where each value comes from,\n"
+    "                            say whether it is good, and start nothing.\n"
     "  -disable-compression      Do not compress gossip messages; they are by default.\n"
     "  -discover=CLUSTER         Discover members with mDNS under this cluster name.\n"
     "  -mdns-iface=eth0          Interface for mDNS.\n"
@@ -106,12 +115,14 @@ const char agent_help[] =
     "  -retry-max=0              Give up, and exit, after this many more attempts; 0: never.\n"
     "  -replay                   Ask for past user events when joining.\n"
     "  -log-level=info           trace, debug, info, warn or err.\n"
+    "  -log-format=text          text, or json for one JSON object a line.\n"
     "  -node=HOSTNAME            Name of this member, unique in the cluster.\n"
     "  -profile=lan              Timing profile: lan, wan or local.\n"
     "  -protocol=5               Serf protocol version to speak, 2 to 5.\n"
     "  -rejoin                   Rejoin after a leave; needs -snapshot.\n"
     "  -role=ROLE                Deprecated: the tag \"role\".\n"
-    "  -rpc-addr=127.0.0.1:7373  Address to bind the RPC listener to.\n"
+    "  -rpc-addr=127.0.0.1:7373  Address to bind the RPC listener to, unix:/path for a Unix\n"
+    "                            socket, or none.\n"
     "  -snapshot=FILE            Snapshot file that remembers the members.\n"
     "  -tag key=value            Tag of this member; repeatable.\n"
     "  -tags-file=FILE           File that keeps tags changed at run time.\n"
@@ -271,31 +282,72 @@ static void *value_of(const struct agent_config *config, const struct config_key
     return (char *)(uintptr_t)config + key->offset;
 }
 
+const void *agent_config_value(const struct config_key *key, const struct agent_config *config)
+{
+    return value_of(config, key);
+}
+
+/* Remembers that the value comes from the present origin; when memory is out, it does not. A list
+ * and tags may come from several. */
+static void note_source(struct agent_config *config, const struct config_key *key)
+{
+    if (!config->origin)
+        return;
+    if (!config->sources)
+        config->sources = calloc(config_key_count, sizeof(*config->sources));
+    if (!config->sources)
+        return;
+    struct text_list *sources = &config->sources[key - config_keys];
+    if (sources->count > 0 && strcmp(sources->values[sources->count - 1], config->origin) == 0)
+        return;
+    if (key->type != CONFIG_LIST && key->type != CONFIG_MAP)
+        list_fini(sources);
+    list_append(sources, config->origin);
+}
+
+void agent_config_append_source(const struct config_key *key, const struct agent_config *config,
+                                struct buffer *out)
+{
+    const struct text_list *sources = config->sources ? &config->sources[key - config_keys] : NULL;
+    if (!sources || sources->count == 0)
+        buffer_append_text(out, "default");
+    for (size_t i = 0; sources && i < sources->count; i++)
+        buffer_printf(out, "%s%s", i > 0 ? ", " : "", sources->values[i]);
+}
+
 bool config_set_string(struct agent_config *config, const struct config_key *key, const char *value)
 {
-    return !*value || replace_text(value_of(config, key), value);
+    if (!*value)
+        return true;
+    note_source(config, key);
+    return replace_text(value_of(config, key), value);
 }
 
 bool config_append(struct agent_config *config, const struct config_key *key, const char *value)
 {
+    note_source(config, key);
     return list_append(value_of(config, key), value);
 }
 
 bool config_set_pair(struct agent_config *config, const struct config_key *key, struct span name,
                      struct span value)
 {
+    note_source(config, key);
     return text_map_set(value_of(config, key), name, value);
 }
 
 void config_set_bool(struct agent_config *config, const struct config_key *key, bool value)
 {
+    note_source(config, key);
     *(bool *)value_of(config, key) = value;
 }
 
 void config_set_number(struct agent_config *config, const struct config_key *key, int64_t value)
 {
-    if (value != 0)
-        *(int64_t *)value_of(config, key) = value;
+    if (value == 0)
+        return;
+    note_source(config, key);
+    *(int64_t *)value_of(config, key) = value;
 }
 
 bool agent_config_differs(const struct config_key *key, const struct agent_config *a,
@@ -341,6 +393,8 @@ void agent_config_init(struct agent_config *config)
         .query_size_limit = 1024,
         .query_response_size_limit = 1024,
         .user_event_size_limit = 512,
+        .queue_depth_warning = 128,
+        .max_queue_depth = 4096,
     };
 }
 
@@ -348,6 +402,7 @@ void agent_config_init(struct agent_config *config)
 static bool set_default_texts(struct agent_config *config)
 {
     return replace_text(&config->bind, "0.0.0.0") && replace_text(&config->log_level, "INFO") &&
+           replace_text(&config->log_format, "text") &&
            replace_text(&config->syslog_facility, "LOCAL0") &&
            replace_text(&config->profile, "lan") &&
            replace_text(&config->rpc_addr, "127.0.0.1:7373");
@@ -363,7 +418,10 @@ void agent_config_fini(struct agent_config *config)
             list_fini(value);
         else if (config_keys[i].type == CONFIG_MAP)
             text_map_fini(value);
+        if (config->sources)
+            list_fini(&config->sources[i]);
     }
+    free(config->sources);
     memset(config, 0, sizeof(*config));
 }
 
@@ -380,6 +438,7 @@ struct flag_value {
 struct agent_flags {
     struct flag_value values[CONFIG_KEY_COUNT];
     struct flag_list files; /* -config-file and -config-dir in their common order */
+    bool check_only;
 };
 
 static struct flag flag_of(const struct config_key *key, struct flag_value *value)
@@ -411,13 +470,14 @@ static struct flag flag_of(const struct config_key *key, struct flag_value *valu
 
 static bool parse_flags(struct agent_flags *given, int argc, char **argv, struct buffer *error)
 {
-    struct flag flags[CONFIG_KEY_COUNT + 2];
+    struct flag flags[CONFIG_KEY_COUNT + 3];
     size_t count = 0;
     for (size_t i = 0; i < config_key_count; i++)
         if (config_keys[i].flag)
             flags[count++] = flag_of(&config_keys[i], &given->values[i]);
     flags[count++] = (struct flag){"config-file", FLAG_LIST, &given->files, NULL};
     flags[count++] = (struct flag){"config-dir", FLAG_LIST, &given->files, NULL};
+    flags[count++] = (struct flag){"check-config", FLAG_BOOL, &given->check_only, NULL};
     return flags_parse(flags, count, argc, argv, error) >= 0;
 }
 
@@ -511,11 +571,35 @@ static bool apply_flag(struct agent_config *config, const struct config_key *key
 
 static bool apply_flags(struct agent_config *config, const struct agent_flags *given)
 {
-    for (size_t i = 0; i < config_key_count; i++)
-        if (config_keys[i].flag && given->values[i].given &&
-            !apply_flag(config, &config_keys[i], &given->values[i]))
-            return false;
-    return true;
+    bool applied = true;
+    for (size_t i = 0; applied && i < config_key_count; i++) {
+        char origin[64];
+        if (!config_keys[i].flag || !given->values[i].given)
+            continue;
+        snprintf(origin, sizeof(origin), "flag -%s", config_keys[i].flag);
+        config->origin = origin;
+        applied = apply_flag(config, &config_keys[i], &given->values[i]);
+    }
+    config->origin = NULL;
+    config->check_only = given->check_only;
+    return applied;
+}
+
+static const struct config_key *key_named(const char *name)
+{
+    size_t i = 0;
+    while (strcmp(config_keys[i].name, name) != 0)
+        i++;
+    return &config_keys[i];
+}
+
+static bool add_role_tag(struct agent_config *config)
+{
+    config->origin = "role";
+    bool added =
+        config_set_pair(config, key_named("tags"), span_text("role"), span_text(config->role));
+    config->origin = NULL;
+    return added;
 }
 
 /* A protocol of 0 or less means "unset", and a role is a tag that beats tags.role. */
@@ -523,7 +607,7 @@ static bool finish(struct agent_config *config, struct buffer *error)
 {
     if (config->protocol <= 0)
         config->protocol = 5;
-    if (config->role && !text_map_set(&config->tags, span_text("role"), span_text(config->role)))
+    if (config->role && !add_role_tag(config))
         return false;
     if (config->node_name)
         return true;
@@ -532,7 +616,10 @@ static bool finish(struct agent_config *config, struct buffer *error)
         buffer_append_text(error, "Error determining the host name; name this node with -node");
         return false;
     }
-    return replace_text(&config->node_name, name);
+    config->origin = "host name";
+    bool set = config_set_string(config, key_named("node_name"), name);
+    config->origin = NULL;
+    return set;
 }
 
 static bool help_wanted(int argc, char **argv)

@@ -13,6 +13,7 @@
 enum {
     CONFIG_FILE_SIZE_MAX = 1024 * 1024,
     CONFIG_FILES_MAX = 1024, /* in one directory */
+    QUEUE_DEPTH_MAX = 1024 * 1024,
 };
 
 struct text_list {
@@ -53,6 +54,7 @@ struct agent_config {
     bool rejoin_after_leave;
     char *snapshot_path;
     char *log_level;
+    char *log_format;
     bool enable_syslog;
     char *syslog_facility;
     char *profile;
@@ -73,11 +75,18 @@ struct agent_config {
     int64_t query_size_limit;
     int64_t query_response_size_limit;
     int64_t user_event_size_limit;
+    int64_t queue_depth_warning;
+    int64_t max_queue_depth;
+    int64_t min_queue_depth;
     char *statsite_addr;
     char *statsd_addr;
     bool disable_coordinates;
     bool validate_node_names;
     bool msgpack_use_new_time_format; /* the reference accepts the key; it means nothing */
+
+    bool check_only;           /* -check-config: look at it, and start nothing */
+    const char *origin;        /* borrowed: where values come from just now; NULL: the defaults */
+    struct text_list *sources; /* owned, one for each key: where its value came from */
 };
 
 enum config_type {
@@ -106,6 +115,7 @@ struct config_key {
     /* Accepted for the sake of configurations that exist; its function is not part of this
      * version, and the agent says so when it is set. */
     bool without_effect;
+    bool secret; /* never printed */
 };
 
 extern const struct config_key config_keys[];
@@ -141,6 +151,13 @@ bool agent_config_differs(const struct config_key *key, const struct agent_confi
                           const struct agent_config *b);
 /* Whether the key has another value than nothing. */
 bool agent_config_is_set(const struct config_key *key, const struct agent_config *config);
+
+/* The value, of the type that the key says. */
+const void *agent_config_value(const struct config_key *key, const struct agent_config *config);
+/* Appends where the value came from: "default", a file's path, "flag -node"; of a list or of tags
+ * every place, separated by commas. */
+void agent_config_append_source(const struct config_key *key, const struct agent_config *config,
+                                struct buffer *out);
 
 /* --- pieces that the decoding of files and flags share --- */
 

@@ -167,6 +167,15 @@ bool agent_config_log_level(const struct agent_config *config, enum log_level *l
     return false;
 }
 
+bool agent_config_log_format(const struct agent_config *config, enum log_format *format,
+                             struct buffer *error)
+{
+    if (log_format_parse(text_or_empty(config->log_format), format))
+        return true;
+    buffer_printf(error, "Invalid log format: %s; it is text or json", config->log_format);
+    return false;
+}
+
 bool agent_config_check_syslog(const struct agent_config *config, struct buffer *error)
 {
     const char *facility = text_or_empty(config->syslog_facility);
@@ -219,6 +228,23 @@ static bool check_size(const char *key, int64_t size, struct buffer *error)
     return false;
 }
 
+/* Of each of the three queues: intents, queries and user events. */
+static bool check_depth(const char *key, int64_t depth, int64_t smallest, struct buffer *error)
+{
+    if (depth >= smallest && depth <= QUEUE_DEPTH_MAX)
+        return true;
+    buffer_printf(error, "%s is %lld; it is a number of messages from %lld to %d", key,
+                  (long long)depth, (long long)smallest, QUEUE_DEPTH_MAX);
+    return false;
+}
+
+static bool check_depths(const struct agent_config *config, struct buffer *error)
+{
+    return check_depth("queue_depth_warning", config->queue_depth_warning, 1, error) &&
+           check_depth("max_queue_depth", config->max_queue_depth, 1, error) &&
+           check_depth("min_queue_depth", config->min_queue_depth, 0, error);
+}
+
 bool agent_config_check_limits(const struct agent_config *config, struct buffer *error)
 {
     bool low = config->protocol < SERF_PROTOCOL_MIN;
@@ -235,5 +261,6 @@ bool agent_config_check_limits(const struct agent_config *config, struct buffer 
     }
     return check_size("user_event_size_limit", config->user_event_size_limit, error) &&
            check_size("query_size_limit", config->query_size_limit, error) &&
-           check_size("query_response_size_limit", config->query_response_size_limit, error);
+           check_size("query_response_size_limit", config->query_response_size_limit, error) &&
+           check_depths(config, error);
 }

@@ -3,6 +3,7 @@
 #define AGENT_CONFIG_CHECK_H
 
 #include "config.h"
+#include "log.h"
 #include "serf.h"
 
 typedef void config_notice(void *context, const char *text);
@@ -16,6 +17,9 @@ void agent_config_notices(struct agent_config *config, config_notice *notice, vo
 /* Step 9. */
 bool agent_config_log_level(const struct agent_config *config, enum log_level *level,
                             struct buffer *error);
+/* Step 9, too: a log format that there is. */
+bool agent_config_log_format(const struct agent_config *config, enum log_format *format,
+                             struct buffer *error);
 /* Step 10. */
 bool agent_config_check_syslog(const struct agent_config *config, struct buffer *error);
 

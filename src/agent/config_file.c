@@ -383,10 +383,12 @@ bool agent_config_read_file(struct agent_config *config, const char *path, struc
     bool good = file_read(path, &contents, &reason);
     if (!good)
         buffer_printf(error, "Error reading '%s': %s", path, buffer_text(&reason));
+    config->origin = path;
     if (good && !agent_config_decode(config, buffer_span(&contents), &reason)) {
         buffer_printf(error, "Error decoding '%s': %s", path, buffer_text(&reason));
         good = false;
     }
+    config->origin = NULL;
     buffer_fini(&contents);
     buffer_fini(&reason);
     return good;

@@ -21,12 +21,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "log_json.h"
 #include "socket_text.h"
 
 enum {
     HELD_BYTES_MAX = 1024 * 1024,
-    DEFERRED_LINES_MAX = 64, /* logged by subscribers during one delivery */
-    STARTUP_WAIT_MS = 1000,  /* for a reader that is slow before the agent runs */
+    DEFERRED_LINES_MAX = 64,                     /* logged by subscribers during one delivery */
+    JSON_LINE_SIZE_MAX = 64 * LOG_LINE_SIZE_MAX, /* message and fields, escaped */
+    STARTUP_WAIT_MS = 1000, /* for a reader that is slow before the agent runs */
 };
 
 static const char log_indent[] = "    ";
@@ -43,6 +45,7 @@ struct agent_log {
     int output;
     enum output_kind output_kind;
     enum log_level threshold;
+    enum log_format format;
     bool streaming;
     bool delivering;
 
@@ -60,7 +63,7 @@ struct agent_log {
     time_t time;        /* what time_text says */
     char time_text[32]; /* "2006/01/02 15:04:05 " */
     struct buffer line; /* the line being written */
-    struct buffer text; /* the same as it goes out, indented */
+    struct buffer text; /* the same as it goes out: indented, or in JSON */
     struct buffer held; /* output before agent_log_stream */
     uint32_t held_lines;
     void (*waiting)(void *context); /* NULL: lines do not gather */
@@ -111,11 +114,25 @@ struct agent_log *agent_log_new(int output, enum log_level threshold)
     log->output_kind = kind_of(output);
     log->threshold = threshold;
     buffer_init(&log->line, LOG_LINE_SIZE_MAX + 64);
-    buffer_init(&log->text, LOG_LINE_SIZE_MAX + 128);
+    buffer_init(&log->text, JSON_LINE_SIZE_MAX);
     buffer_init(&log->held, HELD_BYTES_MAX);
     buffer_init(&log->gathered, LOG_GATHER_SIZE);
-    buffer_init(&log->pending, 2 * LOG_LINE_SIZE_MAX);
+    buffer_init(&log->pending, 2 * JSON_LINE_SIZE_MAX);
     return log;
+}
+
+bool log_format_parse(const char *text, enum log_format *format)
+{
+    bool json = strcasecmp(text, "json") == 0;
+    if (!json && strcasecmp(text, "text") != 0)
+        return false;
+    *format = json ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT;
+    return true;
+}
+
+void agent_log_set_format(struct agent_log *log, enum log_format format)
+{
+    log->format = format;
 }
 
 void agent_log_set_level(struct agent_log *log, enum log_level threshold)
@@ -291,13 +308,20 @@ static bool report_lost(struct agent_log *log)
 {
     if (log->lost == 0)
         return true;
+    char text[160];
     struct buffer report;
-    buffer_init(&report, 256);
-    buffer_append_text(&report, log_indent);
-    append_time(log, &report);
-    buffer_printf(
-        &report, "[WARN] agent: %llu lines were dropped here: %s\n", (unsigned long long)log->lost,
-        log->write_error ? system_error_text(log->write_error) : "nobody read standard output");
+    buffer_init(&report, 512);
+    snprintf(text, sizeof(text), "agent: %llu lines were dropped here: %s",
+             (unsigned long long)log->lost,
+             log->write_error ? system_error_text(log->write_error)
+                              : "nobody read standard output");
+    if (log->format == LOG_FORMAT_JSON) {
+        log_json_append(&report, LOG_LEVEL_WARN, span_text(text), NULL, 0);
+    } else {
+        buffer_append_text(&report, log_indent);
+        append_time(log, &report);
+        buffer_printf(&report, "[WARN] %s\n", text);
+    }
     bool written = write_whole(log, buffer_span(&report));
     buffer_fini(&report);
     if (written) {
@@ -349,15 +373,21 @@ static void put_line(struct agent_log *log, enum log_level level, struct span li
         agent_log_flush(log);
 }
 
-static void output_line(struct agent_log *log, enum log_level level, struct span line)
+/* `log->line` holds the line as text; `message` and the fields are what it was made from. */
+static void output_line(struct agent_log *log, enum log_level level, struct span message,
+                        const struct log_field *fields, size_t field_count)
 {
     if (level < log->threshold)
         return;
     struct buffer *text = &log->text;
     buffer_reset(text);
-    buffer_append_text(text, log_indent);
-    buffer_append_span(text, line);
-    buffer_append_u8(text, '\n');
+    if (log->format == LOG_FORMAT_JSON) {
+        log_json_append(text, level, message, fields, field_count);
+    } else {
+        buffer_append_text(text, log_indent);
+        buffer_append_span(text, buffer_span(&log->line));
+        buffer_append_u8(text, '\n');
+    }
     if (text->failed) {
         log->lost++;
     } else if (log->streaming) {
@@ -392,30 +422,43 @@ void agent_log_stream(struct agent_log *log)
     log->streaming = true;
 }
 
-static void print_notice(struct agent_log *log, const char *prefix, const char *format,
-                         va_list arguments)
+static void append_notice(struct agent_log *log, struct buffer *out, enum log_level level,
+                          const char *prefix, const char *text)
+{
+    if (log->format == LOG_FORMAT_JSON) {
+        if (text[0]) /* an empty line is for the eye */
+            log_json_append(out, level, span_text(text), NULL, 0);
+        return;
+    }
+    if (text[0])
+        buffer_append_text(out, prefix);
+    append_printable(out, span_text(text), "\n\t");
+    buffer_append_u8(out, '\n');
+}
+
+static void print_notice(struct agent_log *log, enum log_level level, const char *prefix,
+                         const char *format, va_list arguments)
 {
     char *text = NULL;
     if (vasprintf(&text, format, arguments) < 0)
         return;
     struct buffer out;
-    buffer_init(&out, LOG_LINE_SIZE_MAX + 128);
-    if (text[0])
-        buffer_append_text(&out, prefix);
-    append_printable(&out, span_text(text), "\n\t");
-    buffer_append_u8(&out, '\n');
+    buffer_init(&out, JSON_LINE_SIZE_MAX);
+    append_notice(log, &out, level, prefix, text);
     agent_log_flush(log);
-    if (!out.failed)
+    if (!out.failed && out.size > 0)
         put(log, buffer_span(&out), 1);
     buffer_fini(&out);
     free(text);
 }
 
+static const char notice_prefix[] = "==> ";
+
 void agent_log_notice(struct agent_log *log, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print_notice(log, "==> ", format, arguments);
+    print_notice(log, LOG_LEVEL_INFO, notice_prefix, format, arguments);
     va_end(arguments);
 }
 
@@ -423,8 +466,31 @@ void agent_log_info(struct agent_log *log, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    print_notice(log, log_indent, format, arguments);
+    print_notice(log, LOG_LEVEL_INFO, log_indent, format, arguments);
     va_end(arguments);
+}
+
+void agent_log_alarm(struct agent_log *log, enum log_level level, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_notice(log, level, notice_prefix, format, arguments);
+    va_end(arguments);
+}
+
+bool agent_log_json_notice(struct agent_log *log, const char *text, const struct log_field *fields,
+                           size_t field_count)
+{
+    if (log->format != LOG_FORMAT_JSON)
+        return false;
+    struct buffer out;
+    buffer_init(&out, JSON_LINE_SIZE_MAX);
+    log_json_append(&out, LOG_LEVEL_INFO, span_text(text), fields, field_count);
+    agent_log_flush(log);
+    if (!out.failed)
+        put(log, buffer_span(&out), 1);
+    buffer_fini(&out);
+    return true;
 }
 
 /* --- ring and subscribers --- */
@@ -477,8 +543,9 @@ static void write_deferred(struct agent_log *log)
 {
     for (size_t i = 0; i < log->deferred_count; i++) {
         struct log_line *line = &log->deferred[i];
-        compose_line(log, line->level, span_make(line->bytes, line->size));
-        output_line(log, line->level, buffer_span(&log->line));
+        struct span text = span_make(line->bytes, line->size);
+        compose_line(log, line->level, text);
+        output_line(log, line->level, text, NULL, 0);
         ring_add(log, line->level, buffer_span(&log->line));
         free(line->bytes);
         *line = (struct log_line){0};
@@ -500,6 +567,12 @@ static void deliver(struct agent_log *log, enum log_level level, struct span lin
 
 void agent_log_write(struct agent_log *log, enum log_level level, struct span text)
 {
+    agent_log_write_fields(log, level, text, NULL, 0);
+}
+
+void agent_log_write_fields(struct agent_log *log, enum log_level level, struct span text,
+                            const struct log_field *fields, size_t field_count)
+{
     if (log->delivering) {
         defer_line(log, level, text);
         return;
@@ -510,7 +583,7 @@ void agent_log_write(struct agent_log *log, enum log_level level, struct span te
         return;
     }
     struct span line = buffer_span(&log->line);
-    output_line(log, level, line);
+    output_line(log, level, text, fields, field_count);
     ring_add(log, level, line);
     if (log->subscribers)
         deliver(log, level, line);

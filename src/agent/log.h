@@ -4,7 +4,8 @@
  * specification, 3.7 and 7). It goes three ways: to standard output, indented by four spaces, when
  * its level is at least the threshold; into a ring of the last lines of every level; and to every
  * subscriber, of every level too. Control characters in a line are escaped, so that a member's
- * name can't forge a line of its own. */
+ * name can't forge a line of its own. With LOG_FORMAT_JSON everything on standard output, notices
+ * included, is one JSON object a line (log_json.h); the ring and the subscribers keep the text. */
 #ifndef AGENT_LOG_H
 #define AGENT_LOG_H
 
@@ -19,6 +20,17 @@ enum {
 };
 
 struct agent_log;
+
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+/* A part of a line for programs; both texts are borrowed. */
+struct log_field {
+    const char *key;
+    struct span text;
+};
+
+/* "text" or "json", any case. */
+bool log_format_parse(const char *text, enum log_format *format);
 
 /* Any case; false when it is none of TRACE, DEBUG, INFO, WARN, ERR. */
 bool log_level_parse(struct span text, enum log_level *level);
@@ -35,6 +47,9 @@ struct agent_log *agent_log_new(int output, enum log_level threshold);
 /* Writes nothing. Subscribers must be gone. NULL is ignored. */
 void agent_log_free(struct agent_log *log);
 
+/* Of what is not written yet, lines that are held back keep the format they have. */
+void agent_log_set_format(struct agent_log *log, enum log_format format);
+
 void agent_log_set_level(struct agent_log *log, enum log_level threshold);
 enum log_level agent_log_level(const struct agent_log *log);
 
@@ -43,12 +58,23 @@ void agent_log_write(struct agent_log *log, enum log_level level, struct span te
 void agent_log_printf(struct agent_log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The fields are what the text says, once more; only JSON has them. */
+void agent_log_write_fields(struct agent_log *log, enum log_level level, struct span text,
+                            const struct log_field *fields, size_t field_count);
+
 /* A notice on standard output only: "==> text", or with agent_log_info "    text". An empty text
  * is an empty line. Control characters other than a newline are escaped. */
 void agent_log_notice(struct agent_log *log, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 void agent_log_info(struct agent_log *log, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* A notice that is a warning, or why something failed: the text is the same, JSON has the level. */
+void agent_log_alarm(struct agent_log *log, enum log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* For a notice of several lines, which in JSON is one with fields: false with LOG_FORMAT_TEXT, and
+ * nothing is written. */
+bool agent_log_json_notice(struct agent_log *log, const char *text, const struct log_field *fields,
+                           size_t field_count);
 
 /* Writes what was held back; from now on lines go out as they come. */
 void agent_log_stream(struct agent_log *log);

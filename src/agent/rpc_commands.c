@@ -29,14 +29,14 @@ void rpc_respond_error(struct rpc_session *session, const struct rpc_request *re
 
 static void log_refusal(struct rpc_session *session, const char *reason)
 {
-    agent_log_printf(session->server->config.log, LOG_LEVEL_ERR,
-                     "agent.ipc: Failed to evaluate request: %s", reason);
+    rpc_notice_printf(&session->server->refusals, LOG_LEVEL_ERR,
+                      "agent.ipc: Failed to evaluate request: %s", reason);
 }
 
 void rpc_refuse_body(struct rpc_session *session, const char *part)
 {
-    agent_log_printf(session->server->config.log, LOG_LEVEL_ERR,
-                     "agent.ipc: Failed to evaluate request: decode failed: %s", part);
+    rpc_notice_printf(&session->server->refusals, LOG_LEVEL_ERR,
+                      "agent.ipc: Failed to evaluate request: decode failed: %s", part);
     session->closing = true;
 }
 
@@ -511,8 +511,8 @@ void rpc_command_run(struct rpc_session *session, const struct rpc_request *requ
     bool open =
         session->authenticated || request->command == RPC_HANDSHAKE || request->command == RPC_AUTH;
     if (!open) {
-        agent_log_printf(session->server->config.log, LOG_LEVEL_WARN,
-                         "agent.ipc: Client sending commands before auth");
+        rpc_notice_printf(&session->server->refusals, LOG_LEVEL_WARN,
+                          "agent.ipc: Client sending commands before auth");
         rpc_respond_error(session, request, "Authentication required");
         session->closing = session->closing || request->command == RPC_COMMAND_COUNT;
         return;

@@ -11,9 +11,8 @@
 static void server_accepted(void *context, struct connection *connection)
 {
     struct rpc_server *server = context;
-    struct endpoint remote = connection_remote(connection);
-    char text[ENDPOINT_TEXT_SIZE];
-    endpoint_text(&remote, text);
+    char text[CONNECTION_TEXT_SIZE];
+    connection_remote_text(connection, text);
     if (server->session_count < RPC_CLIENTS_MAX) {
         agent_log_printf(server->config.log, LOG_LEVEL_INFO, "agent.ipc: Accepted client: %s",
                          text);
@@ -21,13 +20,9 @@ static void server_accepted(void *context, struct connection *connection)
         return;
     }
     connection_free(connection);
-    uint64_t now = loop_now();
-    if (now < server->refusal_notice_after)
-        return;
-    server->refusal_notice_after = now + RPC_NOTICE_PERIOD_NS;
-    agent_log_printf(server->config.log, LOG_LEVEL_WARN,
-                     "agent.ipc: Refused client: %s: %d clients are connected, which is the limit",
-                     text, RPC_CLIENTS_MAX);
+    rpc_notice_printf(&server->refusals, LOG_LEVEL_WARN,
+                      "agent.ipc: Refused client: %s: %d clients are connected, which is the limit",
+                      text, RPC_CLIENTS_MAX);
 }
 
 static void server_accept_failed(void *context, const char *reason)
@@ -37,31 +32,33 @@ static void server_accept_failed(void *context, const char *reason)
                      reason);
 }
 
-static bool resolve_address(const char *text, struct endpoint *endpoint, struct buffer *error)
+static bool find_endpoint(const struct rpc_address *address, struct endpoint *endpoint,
+                          struct buffer *error)
 {
-    struct rpc_address address;
-    if (!rpc_address_parse(&address, text, error))
-        return false;
-    *endpoint = (struct endpoint){.port = address.port};
-    if (address.host[0] == '\0' || endpoint_from_text(endpoint, address.host, address.port))
+    *endpoint = (struct endpoint){.port = address->port};
+    if (address->host[0] == '\0' || endpoint_from_text(endpoint, address->host, address->port))
         return true;
-    return resolve_now(NULL, address.host, address.port, endpoint, 1, error) > 0;
+    return resolve_now(NULL, address->host, address->port, endpoint, 1, error) > 0;
 }
 
 static bool server_listen(struct rpc_server *server, struct buffer *error)
 {
+    struct loop *loop = server->config.loop;
+    const struct listener_callbacks callbacks = {
+        .context = server, .accepted = server_accepted, .accept_failed = server_accept_failed};
+    struct rpc_address address;
     struct endpoint endpoint;
     struct buffer reason;
     buffer_init(&reason, 1024);
-    bool resolved = resolve_address(server->config.address, &endpoint, &reason);
-    if (!resolved)
-        buffer_printf(error, "listen tcp: %s", buffer_text(&reason));
+    bool parsed = rpc_address_parse(&address, server->config.address, &reason);
+    if (parsed && address.kind == RPC_OVER_UNIX)
+        server->listener = listener_new_unix(loop, address.path, &callbacks, error);
+    else if (parsed && find_endpoint(&address, &endpoint, &reason))
+        server->listener = listener_new(loop, &endpoint, &callbacks, error);
+    if (reason.size > 0)
+        buffer_printf(error, "listen %s: %s", address.kind == RPC_OVER_UNIX ? "unix" : "tcp",
+                      buffer_text(&reason));
     buffer_fini(&reason);
-    if (!resolved)
-        return false;
-    const struct listener_callbacks callbacks = {
-        .context = server, .accepted = server_accepted, .accept_failed = server_accept_failed};
-    server->listener = listener_new(server->config.loop, &endpoint, &callbacks, error);
     return server->listener != NULL;
 }
 
@@ -105,9 +102,13 @@ struct rpc_server *rpc_server_new(const struct rpc_server_config *config, struct
     buffer_init(&server->body, RPC_RESPONSE_SIZE_MAX);
     buffer_init(&server->output, RPC_RESPONSE_SIZE_MAX);
     buffer_init(&server->record, RPC_UNREAD_SIZE_MAX);
-    if (!server->auth_key)
+    bool ready =
+        server->auth_key &&
+        rpc_notice_init(&server->refusals, config->loop, config->log, &server->complaining) &&
+        rpc_notice_init(&server->slowness, config->loop, config->log, &server->complaining);
+    if (!ready)
         buffer_append_text(error, "out of memory");
-    if (!server->auth_key || !server_listen(server, error)) {
+    if (!ready || !server_listen(server, error)) {
         rpc_server_free(server);
         return NULL;
     }
@@ -126,6 +127,8 @@ void rpc_server_free(struct rpc_server *server)
         rpc_pending_free(server->pendings);
     loop_task_cancel(&server->left_task);
     loop_timer_fini(&server->left_timer);
+    rpc_notice_fini(&server->refusals);
+    rpc_notice_fini(&server->slowness);
     number_map_fini(&server->own_queries);
     buffer_fini(&server->tags);
     buffer_fini(&server->items);

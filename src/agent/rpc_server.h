@@ -23,11 +23,10 @@ enum {
 
 #define RPC_WRITE_TIMEOUT_NS  UINT64_C(60000000000) /* without a byte sent: the client is gone */
 #define RPC_CLOSE_PATIENCE_NS UINT64_C(1000000000)  /* for the last bytes of a connection */
-#define RPC_NOTICE_PERIOD_NS  UINT64_C(1000000000)  /* between two notices of dropped records */
 
 struct rpc_server_config {
     struct loop *loop;
-    const char *address;  /* host:port; host may be empty (all addresses) or a name */
+    const char *address;  /* rpc_address.h, but not "none"; an empty host: all addresses */
     const char *auth_key; /* "": none; copied */
     struct node *node;
     struct agent_log *log;

@@ -3,9 +3,9 @@
  * What a client makes us hold is bounded three ways. Unfinished requests are limited each and in
  * sum. While an answer is still unread no further request is taken, so that a client that only
  * writes fills its own socket. Records, which nobody asked for one by one, are dropped when too
- * much is unread; the notice about it comes at most once a second and never to the one it is
- * about, or the complaint would feed itself. And a client that takes no byte for a minute is
- * gone. */
+ * much is unread; the notice about it comes at most once a second, whatever the number of clients,
+ * and is itself no reason for another, or the complaint would feed itself. And a client that takes
+ * no byte for a minute is gone. */
 #include "rpc_session.h"
 
 #include <stdlib.h>
@@ -20,9 +20,9 @@ static void close_soon(struct rpc_session *session)
 static void session_write(struct rpc_session *session, struct span bytes)
 {
     if (!connection_write(session->connection, bytes)) {
-        agent_log_printf(session->server->config.log, LOG_LEVEL_ERR,
-                         "agent.ipc: Failed to answer %s: more than %d bytes are unread",
-                         session->remote, RPC_RESPONSE_SIZE_MAX);
+        rpc_notice_printf(&session->server->slowness, LOG_LEVEL_ERR,
+                          "agent.ipc: Failed to answer %s: more than %d bytes are unread",
+                          session->remote, RPC_RESPONSE_SIZE_MAX);
         close_soon(session);
         return;
     }
@@ -44,9 +44,9 @@ static void write_timer_due(void *context)
         return;
     }
     if (unsent > 0 && sent == session->sent_before) {
-        agent_log_printf(session->server->config.log, LOG_LEVEL_WARN,
-                         "agent.ipc: Closing client %s: it has read nothing for %d s",
-                         session->remote, (int)(RPC_WRITE_TIMEOUT_NS / 1000000000));
+        rpc_notice_printf(&session->server->slowness, LOG_LEVEL_WARN,
+                          "agent.ipc: Closing client %s: it has read nothing for %d s",
+                          session->remote, (int)(RPC_WRITE_TIMEOUT_NS / 1000000000));
         rpc_session_end(session);
         return;
     }
@@ -69,9 +69,9 @@ void rpc_session_respond(struct rpc_session *session, uint64_t seq, struct span 
     write_header(out, seq, error);
     buffer_append_span(out, body);
     if (out->failed) {
-        agent_log_printf(session->server->config.log, LOG_LEVEL_ERR,
-                         "agent.ipc: Failed to answer %s: out of memory, or more than %d bytes",
-                         session->remote, RPC_RESPONSE_SIZE_MAX);
+        rpc_notice_printf(&session->server->slowness, LOG_LEVEL_ERR,
+                          "agent.ipc: Failed to answer %s: out of memory, or more than %d bytes",
+                          session->remote, RPC_RESPONSE_SIZE_MAX);
         close_soon(session);
         return;
     }
@@ -80,14 +80,12 @@ void rpc_session_respond(struct rpc_session *session, uint64_t seq, struct span 
 
 /* --- records --- */
 
-static void notice_drop(struct rpc_session *session, const char *what, uint64_t *not_before)
+static void notice_drop(struct rpc_session *session, const char *what)
 {
-    uint64_t now = loop_now();
-    if (now < *not_before)
-        return;
-    *not_before = now + RPC_NOTICE_PERIOD_NS;
-    agent_log_printf(session->server->config.log, LOG_LEVEL_WARN,
-                     "agent.ipc: Dropping %s to ipc.client: %s", what, session->remote);
+    struct rpc_server *server = session->server;
+    if (!server->complaining)
+        rpc_notice_printf(&server->slowness, LOG_LEVEL_WARN,
+                          "agent.ipc: Dropping %s to ipc.client: %s", what, session->remote);
 }
 
 static bool too_slow(const struct rpc_session *session)
@@ -99,7 +97,7 @@ bool rpc_session_takes_record(struct rpc_session *session, const char *what)
 {
     if (!too_slow(session))
         return true;
-    notice_drop(session, what, &session->event_notice_after);
+    notice_drop(session, what);
     return false;
 }
 
@@ -116,7 +114,7 @@ static void monitor_line(void *context, enum log_level level, struct span text)
     if (level < session->monitor_level)
         return;
     if (too_slow(session)) {
-        notice_drop(session, "logs", &session->log_notice_after);
+        notice_drop(session, "logs");
         return;
     }
     struct buffer *out = &session->server->record;
@@ -170,17 +168,18 @@ static bool is_free(const struct rpc_session *session)
 static void refuse_request(struct rpc_session *session, enum rpc_request_status status,
                            const struct rpc_request *request)
 {
-    struct agent_log *log = session->server->config.log;
+    struct rpc_notice *refusals = &session->server->refusals;
     if (status == RPC_REQUEST_BAD_HEADER)
-        agent_log_printf(log, LOG_LEVEL_ERR,
-                         "agent.ipc: failed to decode request header: %s sent something that is "
-                         "no request, or one of more than %zu bytes",
-                         session->remote, session->parser.size_max);
+        rpc_notice_printf(refusals, LOG_LEVEL_ERR,
+                          "agent.ipc: failed to decode request header: %s sent something that is "
+                          "no request, or one of more than %zu bytes",
+                          session->remote, session->parser.size_max);
     else
-        agent_log_printf(log, LOG_LEVEL_ERR,
-                         "agent.ipc: Failed to evaluate request: decode failed: the body of '%.*s' "
-                         "from %s is malformed or too large",
-                         SPAN_PRINT(request->header.command), session->remote);
+        rpc_notice_printf(
+            refusals, LOG_LEVEL_ERR,
+            "agent.ipc: Failed to evaluate request: decode failed: the body of '%.*s' "
+            "from %s is malformed or too large",
+            SPAN_PRINT(request->header.command), session->remote);
     session->closing = true;
 }
 
@@ -242,10 +241,10 @@ static void session_received(void *context, struct span bytes)
     struct rpc_server *server = session->server;
     if (server->input_bytes + bytes.size > RPC_INPUT_BYTES_MAX ||
         !buffer_append_span(&session->input, bytes)) {
-        agent_log_printf(server->config.log, LOG_LEVEL_ERR,
-                         "agent.ipc: Closing client %s: unfinished requests of all clients exceed "
-                         "%d bytes, or memory is out",
-                         session->remote, RPC_INPUT_BYTES_MAX);
+        rpc_notice_printf(&server->refusals, LOG_LEVEL_ERR,
+                          "agent.ipc: Closing client %s: unfinished requests of all clients exceed "
+                          "%d bytes, or memory is out",
+                          session->remote, RPC_INPUT_BYTES_MAX);
         rpc_session_end(session);
         return;
     }
@@ -263,8 +262,8 @@ static void session_peer_ended(void *context)
 static void session_failed(void *context, const char *reason)
 {
     struct rpc_session *session = context;
-    agent_log_printf(session->server->config.log, LOG_LEVEL_ERR,
-                     "agent.ipc: failed to decode request header: %s", reason);
+    rpc_notice_printf(&session->server->refusals, LOG_LEVEL_ERR,
+                      "agent.ipc: failed to decode request header: %s", reason);
     connection_free(session->connection);
     session->connection = NULL;
     rpc_session_end(session);
@@ -293,8 +292,7 @@ void rpc_session_new(struct rpc_server *server, struct connection *connection)
     loop_task_init(&session->resume, server->config.loop, resume, session);
     session->server = server;
     session->connection = connection;
-    struct endpoint remote = connection_remote(connection);
-    endpoint_text(&remote, session->remote);
+    connection_remote_text(connection, session->remote);
     session->authenticated = *server->auth_key == '\0';
     buffer_init(&session->input, RPC_REQUEST_SIZE_MAX + CONNECTION_READ_SIZE);
     rpc_request_parser_init(&session->parser, session->authenticated ? RPC_REQUEST_SIZE_MAX

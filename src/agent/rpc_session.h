@@ -6,6 +6,7 @@
 
 #include "number_map.h"
 #include "rpc_request.h"
+#include "rpc_notice.h"
 #include "rpc_server.h"
 #include "stream_filter.h"
 #include "tcp.h"
@@ -45,7 +46,7 @@ struct rpc_session {
     struct rpc_session *next, **link; /* of the server's list */
     struct rpc_server *server;
     struct connection *connection; /* owned */
-    char remote[ENDPOINT_TEXT_SIZE];
+    char remote[CONNECTION_TEXT_SIZE];
 
     struct buffer input; /* what is not yet a whole request */
     struct rpc_request_parser parser;
@@ -67,7 +68,6 @@ struct rpc_session {
     bool monitoring;
     enum log_level monitor_level;
     uint64_t monitor_seq;
-    uint64_t event_notice_after, log_notice_after; /* when dropping may be logged again */
 
     struct loop_timer write_timer; /* armed while something is unsent, or to close */
     uint64_t written, sent_before; /* bytes: ever written; sent when the timer was armed */
@@ -79,8 +79,9 @@ struct rpc_server {
     struct listener *listener;
     struct rpc_session *sessions;
     uint32_t session_count;
-    uint64_t refusal_notice_after;
-    size_t input_bytes; /* held by all sessions */
+    struct rpc_notice refusals, slowness; /* of clients, in the log */
+    bool complaining;                     /* about a client, in the log, just now */
+    size_t input_bytes;                   /* held by all sessions */
     struct rpc_pending *pendings;
     struct number_map own_queries; /* struct rpc_own_query by the node's number */
     struct rpc_session *leaver;    /* its answer is on the way; then the agent may stop */

@@ -15,7 +15,8 @@ enum {
 
 /* The flags about the connection, for the end of a help text. */
 #define CLIENT_OPTIONS_HELP                                                                        \
-    "  -rpc-addr=127.0.0.1:7373  Address of the agent's RPC server; also SERF_RPC_ADDR.\n"         \
+    "  -rpc-addr=127.0.0.1:7373  Address of the agent's RPC server, or unix:/path; also\n"         \
+    "                            SERF_RPC_ADDR.\n"                                                 \
     "  -rpc-auth=\"\"              Token that the agent asks for; also SERF_RPC_AUTH."
 
 /* Of event and query. */

@@ -7,6 +7,7 @@
 #include "rpc_address.h"
 #include "rpc_scanner.h"
 #include "socket_text.h"
+#include "unix_socket.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 
 enum {
     DIAL_ADDRESSES_MAX = 8, /* of one name */
+    DIAL_AGAIN_MS = 20,
     READ_SIZE = 64 * 1024,
 };
 
@@ -104,24 +106,62 @@ static size_t local_endpoints(uint16_t port, struct endpoint *endpoints)
     return 2;
 }
 
-static int dial(const char *text, struct buffer *error)
+static int dial_tcp(const struct rpc_address *address, struct buffer *error)
 {
-    struct rpc_address address;
     struct endpoint endpoints[DIAL_ADDRESSES_MAX];
+    bool local = address->host[0] == '\0';
     struct buffer reason;
     buffer_init(&reason, 1024);
-    size_t count = 0;
-    if (rpc_address_parse(&address, text, &reason))
-        count = address.host[0] == '\0' ? local_endpoints(address.port, endpoints)
-                                        : resolve_now(NULL, address.host, address.port, endpoints,
-                                                      DIAL_ADDRESSES_MAX, &reason);
+    size_t count = local ? local_endpoints(address->port, endpoints)
+                         : resolve_now(NULL, address->host, address->port, endpoints,
+                                       DIAL_ADDRESSES_MAX, &reason);
     int descriptor = -1;
     if (count > 0)
-        descriptor = dial_first(endpoints, count, address.host[0] == '\0', error);
+        descriptor = dial_first(endpoints, count, local, error);
     else
         buffer_printf(error, "dial tcp: %s", buffer_text(&reason));
     buffer_fini(&reason);
     return descriptor;
+}
+
+/* An agent that is slow to accept has a full queue: there is no telling when it has room again. */
+static int dial_unix(const char *path, struct buffer *error)
+{
+    uint64_t deadline = loop_now() + RPC_CONNECT_TIMEOUT_NS;
+    int descriptor;
+    while ((descriptor = unix_socket_connect(path)) < 0 && errno == EAGAIN && loop_now() < deadline)
+        poll(NULL, 0, DIAL_AGAIN_MS);
+    if (descriptor >= 0)
+        return descriptor;
+    int reason = errno;
+    buffer_printf(error, "dial unix %s: connect: %s", path, system_error_text(reason));
+    if (reason == ENOENT || reason == ECONNREFUSED)
+        buffer_append_text(error, "; no agent listens there");
+    return -1;
+}
+
+static int dial(const char *text, struct buffer *error)
+{
+    struct rpc_address address;
+    struct buffer reason;
+    buffer_init(&reason, 1024);
+    bool parsed = rpc_address_parse(&address, text, &reason);
+    if (!parsed)
+        buffer_printf(error, "dial %s: %s", address.kind == RPC_OVER_UNIX ? "unix" : "tcp",
+                      buffer_text(&reason));
+    buffer_fini(&reason);
+    if (!parsed)
+        return -1;
+    switch (address.kind) {
+    case RPC_OVER_TCP:
+        return dial_tcp(&address, error);
+    case RPC_OVER_UNIX:
+        return dial_unix(address.path, error);
+    case RPC_NOWHERE:
+        break;
+    }
+    buffer_append_text(error, "'none' is no address: an agent with it listens nowhere");
+    return -1;
 }
 
 /* --- bytes --- */

@@ -17,6 +17,7 @@
 #include <event2/buffer.h>
 
 #include "socket_text.h"
+#include "unix_socket.h"
 
 enum {
     WRITE_PARTS = 16, /* chunks of the write buffer handed to one system call */
@@ -143,7 +144,13 @@ static void fail_stream(struct connection *c, const char *operation, int error_n
 {
     struct buffer reason;
     buffer_init(&reason, 512);
-    stream_error_text(&reason, operation, &c->local, &c->remote, error_number);
+    if (c->remote.address_size > 0) {
+        stream_error_text(&reason, operation, &c->local, &c->remote, error_number);
+    } else {
+        char text[CONNECTION_TEXT_SIZE];
+        buffer_printf(&reason, "%s %s: %s: %s", operation, connection_remote_text(c, text),
+                      operation, system_error_text(error_number));
+    }
     fail(c, &reason);
     buffer_fini(&reason);
 }
@@ -521,4 +528,13 @@ struct endpoint connection_local(const struct connection *c)
 struct endpoint connection_remote(const struct connection *c)
 {
     return c->remote;
+}
+
+const char *connection_remote_text(const struct connection *c, char *text)
+{
+    static_assert((int)CONNECTION_TEXT_SIZE >= (int)ENDPOINT_TEXT_SIZE &&
+                      (int)CONNECTION_TEXT_SIZE >= (int)UNIX_PEER_TEXT_SIZE,
+                  "either kind of peer fits");
+    return c->remote.address_size > 0 ? endpoint_text(&c->remote, text)
+                                      : unix_peer_text(c->descriptor, text);
 }

@@ -9,6 +9,7 @@
 #include "bound_socket.h"
 #include "connection.h"
 #include "socket_text.h"
+#include "unix_socket.h"
 
 enum { BACKLOG = 4096 };
 
@@ -20,8 +21,9 @@ struct listener {
     struct listener_callbacks callbacks;
     uint64_t pause;
     struct accept_reports reports;
-    bool accepting; /* inside on_ready */
-    bool freed;     /* meanwhile */
+    struct unix_socket_file file; /* of a Unix socket */
+    bool accepting;               /* inside on_ready */
+    bool freed;                   /* meanwhile */
 };
 
 uint64_t accept_backoff_next(uint64_t pause)
@@ -52,6 +54,7 @@ static void release(struct listener *listener)
     if (listener->descriptor >= 0)
         close(listener->descriptor);
     listener->descriptor = -1;
+    unix_socket_remove(&listener->file);
 }
 
 static void report_failure(struct listener *listener, int error_number)
@@ -63,7 +66,8 @@ static void report_failure(struct listener *listener, int error_number)
     struct endpoint bound = listener_bound(listener);
     struct buffer reason;
     buffer_init(&reason, 256);
-    buffer_printf(&reason, "accept tcp %s: accept4: %s", endpoint_text(&bound, address),
+    buffer_printf(&reason, "accept %s %s: accept4: %s", listener->file.path ? "unix" : "tcp",
+                  listener->file.path ? listener->file.path : endpoint_text(&bound, address),
                   system_error_text(error_number));
     if (listener->reports.left_out > 0)
         buffer_printf(&reason, " (and %u times more since the last such line)",
@@ -131,12 +135,8 @@ static void on_retry(void *context)
     }
 }
 
-static bool attach(struct listener *listener, const struct endpoint *address, struct buffer *error)
+static bool attach(struct listener *listener, struct buffer *error)
 {
-    if (listen(listener->descriptor, BACKLOG) != 0) {
-        listen_error_text(error, "tcp", address, "listen", errno);
-        return false;
-    }
     if (loop_watch_init(&listener->watch, listener->loop, listener->descriptor, on_ready,
                         listener) &&
         loop_timer_init(&listener->retry, listener->loop, on_retry, listener) &&
@@ -146,19 +146,51 @@ static bool attach(struct listener *listener, const struct endpoint *address, st
     return false;
 }
 
-struct listener *listener_new(struct loop *loop, const struct endpoint *address,
-                              const struct listener_callbacks *callbacks, struct buffer *error)
+static struct listener *allocate(struct loop *loop, const struct listener_callbacks *callbacks,
+                                 struct buffer *error)
 {
     struct listener *listener = calloc(1, sizeof *listener);
     if (!listener) {
         buffer_append_text(error, "out of memory");
         return NULL;
     }
-    int family;
+    listener->descriptor = -1;
     listener->loop = loop;
     listener->callbacks = *callbacks;
+    return listener;
+}
+
+static bool open_tcp(struct listener *listener, const struct endpoint *address,
+                     struct buffer *error)
+{
+    int family;
     listener->descriptor = bound_socket_open(SOCK_STREAM, address, &family, error);
-    if (listener->descriptor >= 0 && attach(listener, address, error))
+    if (listener->descriptor < 0)
+        return false;
+    if (listen(listener->descriptor, BACKLOG) == 0)
+        return true;
+    listen_error_text(error, "tcp", address, "listen", errno);
+    return false;
+}
+
+struct listener *listener_new(struct loop *loop, const struct endpoint *address,
+                              const struct listener_callbacks *callbacks, struct buffer *error)
+{
+    struct listener *listener = allocate(loop, callbacks, error);
+    if (listener && open_tcp(listener, address, error) && attach(listener, error))
+        return listener;
+    listener_free(listener);
+    return NULL;
+}
+
+struct listener *listener_new_unix(struct loop *loop, const char *path,
+                                   const struct listener_callbacks *callbacks, struct buffer *error)
+{
+    struct listener *listener = allocate(loop, callbacks, error);
+    if (!listener)
+        return NULL;
+    listener->descriptor = unix_socket_listen(path, BACKLOG, &listener->file, error);
+    if (listener->descriptor >= 0 && attach(listener, error))
         return listener;
     listener_free(listener);
     return NULL;

@@ -1,4 +1,5 @@
-/* TCP: listeners that hand over connections, and connections with a bounded write buffer.
+/* TCP, and Unix sockets to listen on: listeners that hand over connections, and connections with a
+ * bounded write buffer.
  *
  * Reading goes through one buffer that all connections of the loop share, so that an idle
  * connection costs a few hundred bytes. Nothing raises SIGPIPE. */
@@ -16,7 +17,8 @@ enum {
     CONNECTION_READ_SIZE = 64 * 1024,        /* handed over at once, at most */
     CONNECTION_WRITE_MAX = 64 * 1024 * 1024, /* default limit of unsent bytes */
     LISTENER_BATCH = 32,                     /* connections accepted in one turn */
-    ACCEPT_REPORTS = 10,                     /* failures told in ACCEPT_REPORT_WINDOW_NS */
+    CONNECTION_TEXT_SIZE = 56,
+    ACCEPT_REPORTS = 10, /* failures told in ACCEPT_REPORT_WINDOW_NS */
 };
 
 /* Accept errors (memberlist specification, 8): wait, doubling. */
@@ -39,6 +41,11 @@ struct listener_callbacks {
  * "listen tcp 127.0.0.1:7373: bind: address already in use" in `error`. */
 struct listener *listener_new(struct loop *loop, const struct endpoint *address,
                               const struct listener_callbacks *callbacks, struct buffer *error);
+/* The same on a Unix socket at `path`: unix_socket.h says what becomes of the file. Its connections
+ * have no endpoints. */
+struct listener *listener_new_unix(struct loop *loop, const char *path,
+                                   const struct listener_callbacks *callbacks,
+                                   struct buffer *error);
 /* Stops listening; connections that were handed over live on. */
 void listener_free(struct listener *listener);
 
@@ -112,5 +119,9 @@ bool connection_receive(struct connection *connection);
 /* Address unset while not connected. */
 struct endpoint connection_local(const struct connection *connection);
 struct endpoint connection_remote(const struct connection *connection);
+
+/* The peer for a log line: "127.0.0.1:50312", or "unix pid 4711 uid 1000". Returns `text`, of
+ * CONNECTION_TEXT_SIZE bytes. */
+const char *connection_remote_text(const struct connection *connection, char *text);
 
 #endif

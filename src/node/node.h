@@ -69,6 +69,7 @@ void node_force_leave(struct node *node, struct span name, bool prune, node_done
                       void *context);
 void node_set_tags(struct node *node, const struct tag *tags, size_t count, node_done *done,
                    void *context);
+/* See serf_retry_join. */
 void node_retry_join(struct node *node, const struct span *addresses, size_t count,
                      uint64_t interval, uint32_t max_attempts, bool replay);
 

@@ -280,9 +280,14 @@ void serf_retry_join(struct serf *serf, uint64_t now, const struct span *address
 {
     serf->swim.now = now;
     struct join_policy *policy = &serf->policy;
-    if (count == 0 || count > JOIN_ADDRESSES_MAX || policy->phase != POLICY_OFF ||
-        serf->state != SERF_ALIVE)
+    if (count > JOIN_ADDRESSES_MAX || serf->state != SERF_ALIVE)
         return;
+    /* Tries of an earlier policy that still run end as this one's. */
+    policy_fini(serf);
+    if (count == 0)
+        return;
+    policy->failures = 0;
+    policy->satisfied = false;
     policy->addresses = calloc(count, sizeof *policy->addresses);
     for (size_t i = 0; policy->addresses && i < count; i++) {
         char *copy = malloc(addresses[i].size + 1);

@@ -43,6 +43,15 @@ static const char *queue_name(const struct serf *serf, const struct broadcast_qu
     return queue == &serf->queries ? "Query" : "Event";
 }
 
+static uint32_t depth_limit(const struct serf *serf)
+{
+    uint32_t smallest = serf->config.min_queue_depth;
+    uint32_t for_members = 2 * serf->swim.table.serf_count;
+    if (smallest == 0)
+        return serf->config.max_queue_depth;
+    return for_members > smallest ? for_members : smallest;
+}
+
 struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, struct span message,
                            bool notify)
 {
@@ -51,11 +60,12 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
         message.size > BROADCAST_SIZE_MAX)
         return NULL;
     /* Before it is added, or it could be what is dropped. */
-    if (queue->count >= serf->config.max_queue_depth + PRUNE_SLACK) {
+    uint32_t depth_max = depth_limit(serf);
+    if (queue->count >= depth_max + PRUNE_SLACK) {
         serf_log_limited(serf, LIMITED_QUEUE, LOG_LEVEL_WARN,
                          "serf: %s queue depth (%u) exceeds limit (%u), dropping messages!",
-                         queue_name(serf, queue), queue->count, serf->config.max_queue_depth);
-        broadcast_queue_prune(queue, serf->config.max_queue_depth);
+                         queue_name(serf, queue), queue->count, depth_max);
+        broadcast_queue_prune(queue, depth_max);
     }
     struct broadcast item = {.message = intern(serf->swim.pool, message),
                              .size = message.size & 0x7ff,
@@ -102,11 +112,12 @@ static void check_queue(struct serf *serf, struct broadcast_queue *queue)
     const char *name = queue_name(serf, queue);
     if (queue->count >= serf->config.queue_depth_warning)
         serf_log(serf, LOG_LEVEL_WARN, "serf: %s queue depth: %u", name, queue->count);
-    if (queue->count > serf->config.max_queue_depth) {
+    uint32_t depth_max = depth_limit(serf);
+    if (queue->count > depth_max) {
         serf_log(serf, LOG_LEVEL_WARN,
                  "serf: %s queue depth (%u) exceeds limit (%u), dropping messages!", name,
-                 queue->count, serf->config.max_queue_depth);
-        broadcast_queue_prune(queue, serf->config.max_queue_depth);
+                 queue->count, depth_max);
+        broadcast_queue_prune(queue, depth_max);
     }
 }
 

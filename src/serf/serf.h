@@ -45,6 +45,7 @@ struct serf_config {
     uint64_t queue_check_interval;
     uint32_t queue_depth_warning;
     uint32_t max_queue_depth;
+    uint32_t min_queue_depth;      /* above 0 the limit is twice the members, but at least this */
     uint64_t user_coalesce_period; /* 0: user events are not coalesced */
     uint64_t user_quiescent_period;
     uint32_t user_event_size_limit; /* bytes, before and after encoding */
@@ -197,7 +198,8 @@ uint32_t serf_keys(struct serf *serf, uint64_t now, enum key_operation operation
 void serf_keyring_saved(struct serf *serf, uint64_t now, uint32_t query, const char *error);
 
 /* The policy that brings a member into its cluster and keeps looking while it is alone: see
- * join_policy.h. Called once. Reports with log lines, and with EFFECT_STOP when max_attempts
+ * join_policy.h. Called again, it starts anew with these addresses; none ends it. Reports with log
+ * lines, and with EFFECT_STOP when max_attempts
  * (0: for ever) failures have passed. */
 void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
                      uint64_t interval, uint32_t max_attempts, bool replay);

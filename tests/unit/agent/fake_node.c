@@ -164,8 +164,9 @@ void node_retry_join(struct node *node, const struct span *addresses, size_t cou
 {
     char text[128];
     snprintf(text, sizeof(text), "fake: retry join %.*s of %zu, %llu s, %u attempts, %d",
-             SPAN_PRINT(addresses[0]), count, (unsigned long long)(interval / NANOSECONDS_PER_S),
-             max_attempts, replay);
+             count > 0 ? (int)addresses[0].size : 0,
+             count > 0 ? (const char *)addresses[0].data : "", count,
+             (unsigned long long)(interval / NANOSECONDS_PER_S), max_attempts, replay);
     say(node, text);
     if (strcmp(node->name, "loser") == 0) {
         loop_task_init(&node->task, node->loop, stop_node, node);

@@ -4,6 +4,7 @@
 
 #include "agent.h"
 #include "boot.h"
+#include "config.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -228,12 +229,118 @@ static void hangup_applies_what_it_can_and_names_the_rest(void **state)
                               "\"retry_join\": [\"x\"], \"leave_on_terminate\": true, "
                               "\"log_level\": \"bogus\"}");
     kill(child, SIGHUP);
-    wait_for("only a restart applies: retry_join, profile\n");
+    wait_for("only a restart applies: profile\n");
     assert_contains(text, "==> Caught signal: hangup\n==> Reloading configuration...\n");
     assert_contains(text, "==> Invalid log level: BOGUS.");
     assert_contains(text, "fake: tags b=2\n");
     kill(child, SIGTERM);
     assert_int_equal(wait_for_end(), 0);
+}
+
+static void a_reload_takes_up_changed_addresses_to_join_and_only_those(void **state)
+{
+    (void)state;
+    const char *file = write_test_file("a.json", "{\"retry_join\": [\"one\"]}");
+    char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(argv);
+    wait_for("fake: retry join one of 1, 30 s, 0 attempts, 0\n");
+    write_test_file("a.json", "{\"retry_join\": [\"two\", \"three\"], \"retry_interval\": \"9s\"}");
+    kill(child, SIGHUP);
+    wait_for("retry_join has changed: asking its 2 addresses\n");
+    wait_for("fake: retry join two of 2, 9 s, 0 attempts, 0\n");
+    write_test_file("a.json", "{\"retry_join\": [\"two\", \"three\"], \"retry_interval\": \"9s\", "
+                              "\"protocol\": 4}");
+    kill(child, SIGHUP);
+    wait_for("only a restart applies: protocol\n");
+    write_test_file("a.json", "{\"retry_interval\": \"9s\"}");
+    kill(child, SIGHUP);
+    wait_for("retry_join has changed: no address is asked any more\n");
+    wait_for("fake: retry join  of 0, 9 s, 0 attempts, 0\n");
+    kill(child, SIGTERM);
+    wait_for_end();
+    const char *asked = strstr(text, "fake: retry join two");
+    assert_null(strstr(asked + 1, "fake: retry join two"));
+}
+
+/* Every key that a reload cannot apply is named when it changes, and no other. */
+static void each_changed_key_that_waits_for_a_restart_is_named(void **state)
+{
+    (void)state;
+    const char *file = write_test_file("a.json", "{}");
+    char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    start_and_wait(argv);
+    for (size_t i = 0; i < config_key_count; i++) {
+        static const char *const values[] = {
+            [CONFIG_STRING] = "\"other\"", [CONFIG_BOOL] = "true",
+            [CONFIG_INTEGER] = "2",        [CONFIG_DURATION] = "\"77s\"",
+            [CONFIG_LIST] = "[\"other\"]", [CONFIG_MAP] = "{\"other\": \"1\"}"};
+        const struct config_key *key = &config_keys[i];
+        const char *dot = strchr(key->name, '.');
+        char contents[160], line[160];
+        if (key->type == CONFIG_SECTION || key->reload != RELOAD_RESTART || dot)
+            continue;
+        snprintf(contents, sizeof(contents), "{\"%s\": %s}", key->name,
+                 key->flag_is_opposite                 ? "false"
+                 : strcmp(key->name, "interface") == 0 ? "\"lo\""
+                                                       : values[key->type]);
+        write_test_file("a.json", contents);
+        text_size = 0;
+        text[0] = '\0';
+        kill(child, SIGHUP);
+        snprintf(line, sizeof(line), "only a restart applies: %s\n", key->name);
+        wait_for(line);
+    }
+    kill(child, SIGTERM);
+    wait_for_end();
+}
+
+static void checking_the_configuration_starts_nothing(void **state)
+{
+    (void)state;
+    const char *file = write_test_file(
+        "a.json", "{\"tags\": {\"a\": \"1\"}, \"rpc_auth\": \"hush\", \"log_format\": \"json\"}");
+    char *good[] = {"agent", "-check-config", "-config-file", (char *)file, "-protocol=4", NULL};
+    char *bad[] = {"agent",      "-check-config",     "-config-file",
+                   (char *)file, "-rpc-addr=nowhere", NULL};
+    char *worse[] = {"agent", "-check-config", "-tag", "no", NULL};
+    char *depth[] = {"agent", "-check-config", "-config-file",
+                     (char *)write_test_file("b.json", "{\"max_queue_depth\": -5}"), NULL};
+    assert_int_equal(run_agent(good), 0);
+    assert_contains(text, "\n==> The configuration is good\n");
+    assert_contains(text, "flag -protocol\n");
+    assert_null(strstr(text, "hush"));
+    assert_null(strstr(text, "Starting"));
+    assert_int_equal(run_agent(bad), 1);
+    assert_contains(text, "==> Error starting RPC listener: address nowhere: missing port");
+    assert_int_equal(run_agent(worse), 1);
+    assert_contains(text, "==> Error: Invalid tag: 'no'");
+    assert_int_equal(run_agent(depth), 1);
+    assert_contains(text, "max_queue_depth is -5; it is a number of messages from 1 to 1048576");
+}
+
+static void without_rpc_the_agent_starts_and_says_so(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-rpc-addr", "none", NULL};
+    start_and_wait(argv);
+    assert_contains(text, "RPC addr: 'none'\n");
+    assert_null(strstr(text, "Starting Serf agent RPC"));
+    kill(child, SIGINT);
+    assert_int_equal(wait_for_end(), 0);
+}
+
+static void with_json_every_line_is_an_object(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-log-format=json", "-join", "peer", "-rejoin", NULL};
+    start_agent(argv);
+    wait_for("\"component\":\"fake\",\"message\":\"meta");
+    kill(child, SIGINT);
+    assert_int_equal(wait_for_end(), 0);
+    assert_contains(text, "\"level\":\"WARN\",\"component\":\"agent\",\"message\":\"Warning: ");
+    assert_contains(text, "\"message\":\"Serf agent running!\",\"fields\":{\"node_name\":");
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1)
+        assert_starts_with(line, "{\"time\":\"20");
 }
 
 static void a_reload_that_fails_changes_nothing(void **state)
@@ -408,6 +515,11 @@ int main(void)
         TEST(interrupt_may_skip_the_leave),
         TEST(a_second_signal_ends_a_leave_at_once),
         TEST(hangup_applies_what_it_can_and_names_the_rest),
+        TEST(a_reload_takes_up_changed_addresses_to_join_and_only_those),
+        TEST(each_changed_key_that_waits_for_a_restart_is_named),
+        TEST(checking_the_configuration_starts_nothing),
+        TEST(without_rpc_the_agent_starts_and_says_so),
+        TEST(with_json_every_line_is_an_object),
         TEST(a_reload_that_fails_changes_nothing),
         TEST(a_reload_leaves_the_tags_of_a_tags_file_alone),
         TEST(retry_join_begins_when_the_log_streams),

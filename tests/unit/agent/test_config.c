@@ -1,6 +1,7 @@
 #include "support.h"
 
 #include "config.h"
+#include "config_report.h"
 
 static struct agent_config config;
 static struct buffer error;
@@ -318,6 +319,63 @@ static void differences_are_found_for_every_key(void **state)
     agent_config_fini(&other);
 }
 
+static const char *source_of(const char *name)
+{
+    static struct buffer source;
+    buffer_fini(&source);
+    buffer_init(&source, 1024);
+    for (size_t i = 0; i < config_key_count; i++)
+        if (strcmp(config_keys[i].name, name) == 0)
+            agent_config_append_source(&config_keys[i], &config, &source);
+    return buffer_text(&source);
+}
+
+static void each_value_knows_where_it_comes_from(void **state)
+{
+    (void)state;
+    const char *one = write_test_file("1.json", "{\"bind\": \"a\", \"profile\": \"wan\", "
+                                                "\"retry_join\": [\"x\", \"y\"], "
+                                                "\"retry_max_attempts\": 0, \"log_level\": \"\"}");
+    const char *two = write_test_file("2.json", "{\"bind\": \"b\", \"replay_on_join\": false, "
+                                                "\"mdns\": {\"interface\": \"lo\"}}");
+    char both[600];
+    char *argv[] = {"agent",     "-retry-join",  "z",         "-profile", "lan", "-config-file",
+                    (char *)one, "-config-file", (char *)two, "-role",    "db",  NULL};
+    load(ARGUMENT_COUNT(argv), argv);
+    assert_string_equal(source_of("bind"), two);
+    assert_string_equal(source_of("profile"), "flag -profile");
+    snprintf(both, sizeof(both), "%s, flag -retry-join", one);
+    assert_string_equal(source_of("retry_join"), both);
+    assert_string_equal(source_of("replay_on_join"), two);
+    assert_string_equal(source_of("mdns.interface"), two);
+    assert_string_equal(source_of("tags"), "role");
+    assert_string_equal(source_of("node_name"), "host name");
+    assert_string_equal(source_of("log_level"), "default"); /* "" changes nothing */
+    assert_string_equal(source_of("retry_max_attempts"), "default");
+    agent_config_fini(&config);
+}
+
+static void the_report_has_every_key_and_no_secret(void **state)
+{
+    (void)state;
+    load_text("{\"encrypt_key\": \"hush\", \"rpc_auth\": \"hush\", \"tags\": {\"a\": \"1\"}, "
+              "\"handler_timeout\": \"90s\", \"event_handlers\": [\"echo \\\"x\\\"\"]}");
+    struct buffer report;
+    buffer_init(&report, CONFIG_REPORT_SIZE_MAX);
+    agent_config_report(&config, &report);
+    const char *text = buffer_text(&report);
+    for (size_t i = 0; i < config_key_count; i++)
+        if (config_keys[i].type != CONFIG_SECTION)
+            assert_contains(text, config_keys[i].name);
+    assert_null(strstr(text, "hush"));
+    assert_contains(text, "\"(secret)\"");
+    assert_contains(text, "{\"a\": \"1\"}");
+    assert_contains(text, "\"1m30s\"");
+    assert_contains(text, "[\"echo \\\"x\\\"\"]");
+    buffer_fini(&report);
+    agent_config_fini(&config);
+}
+
 static void every_key_and_flag_is_in_the_manual(void **state)
 {
     (void)state;
@@ -374,6 +432,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_empty_node_flag_gives_the_host_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_file_beyond_the_limit_is_refused, set_up, tear_down),
         cmocka_unit_test_setup_teardown(differences_are_found_for_every_key, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(each_value_knows_where_it_comes_from, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_report_has_every_key_and_no_secret, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_key_and_flag_is_in_the_manual, set_up, tear_down),
     };
     return cmocka_run_group_tests_name("agent configuration", tests, NULL, NULL);

@@ -200,7 +200,9 @@ static void addresses_have_the_forms_of_the_reference(void **state)
     assert_split("[::1]:80", "::1", 80);
     assert_split("host.example:80", "host.example", 80);
     assert_split(":80", "", 80);
-    assert_no_split("::1", "address ::1: too many colons in address");
+    assert_split("::1", "::1", 7946);
+    assert_split("fd00::1", "fd00::1", 7946);
+    assert_no_split("::1:7946", "address ::1:7946: too many colons in address");
     assert_no_split("[::1", "address [::1: missing ']' in address");
     assert_no_split("1.2.3.4:99999", "address 1.2.3.4:99999: invalid port");
     assert_no_split("1.2.3.4:http", "address 1.2.3.4:http: unknown port");
@@ -238,15 +240,38 @@ static void an_interface_beside_an_address_must_have_it(void **state)
     assert_string_equal(buffer_text(&error), "Interface 'lo' has no '192.0.2.1' address");
 }
 
+static void ipv6_addresses_are_taken_bare_or_in_brackets(void **state)
+{
+    (void)state;
+    const struct {
+        char *text;
+        const char *endpoint;
+    } cases[] = {
+        {"fd00::1", "[fd00::1]:7946"},
+        {"[fd00::1]", "[fd00::1]:7946"},
+        {"[fd00::1]:80", "[fd00::1]:80"},
+        {"::ffff:10.0.0.1", "10.0.0.1:7946"},
+        {"1:2:3:4:5:6:7:8", "[1:2:3:4:5:6:7:8]:7946"},
+    };
+    char text[ENDPOINT_TEXT_SIZE];
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char *argv[] = {"agent", "-bind", cases[i].text, "-advertise", cases[i].text, NULL};
+        assert_true(find(5, argv));
+        assert_string_equal(endpoint_text(&found.bind, text), cases[i].endpoint);
+        assert_string_equal(endpoint_text(&found.advertise, text), cases[i].endpoint);
+    }
+}
+
 static void bind_and_advertise_are_named_in_their_errors(void **state)
 {
     (void)state;
-    char *bind[] = {"agent", "-bind", "::1", NULL};
-    char *advertise[] = {"agent", "-advertise", "::1", NULL};
+    char *bind[] = {"agent", "-bind", "::1:7946", NULL};
+    char *advertise[] = {"agent", "-advertise", "::1:7946", NULL};
     char *any[] = {"agent", "-advertise", "0.0.0.0", NULL};
     char *good[] = {"agent", "-bind", ":5", "-advertise", "192.0.2.1:9", NULL};
     assert_false(find(3, bind));
-    assert_starts_with(buffer_text(&error), "Invalid bind address: address ::1: too many colons");
+    assert_starts_with(buffer_text(&error),
+                       "Invalid bind address: address ::1:7946: too many colons");
     assert_false(find(3, advertise));
     assert_starts_with(buffer_text(&error), "Invalid advertise address: ");
     assert_false(find(3, any));
@@ -419,6 +444,7 @@ int main(void)
         TEST(addresses_have_the_forms_of_the_reference),
         TEST(an_interface_alone_chooses_the_address),
         TEST(an_interface_beside_an_address_must_have_it),
+        TEST(ipv6_addresses_are_taken_bare_or_in_brackets),
         TEST(bind_and_advertise_are_named_in_their_errors),
         TEST(base64_tells_where_it_is_wrong),
         TEST(sizes_are_numbers_of_bytes_with_a_limit),

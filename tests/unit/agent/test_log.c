@@ -4,6 +4,7 @@
 #include "log.h"
 
 #include <fcntl.h>
+#include <jansson.h>
 #include <regex.h>
 #include <signal.h>
 #include <time.h>
@@ -358,9 +359,174 @@ static void a_list_of_join_errors_becomes_one_line(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* --- JSON --- */
+
+/* The next object of the output, which is a line of its own. */
+static json_t *next_object(const char **text)
+{
+    const char *end = strchr(*text, '\n');
+    assert_non_null(end);
+    json_t *object =
+        json_loadb(*text, (size_t)(end - *text), JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
+    if (!object)
+        fail_msg("no JSON: %s", *text);
+    *text = end + 1;
+    return object;
+}
+
+static void assert_member(const json_t *object, const char *key, const char *wanted)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    assert_non_null(text);
+    assert_string_equal(text, wanted);
+}
+
+static void a_json_line_has_time_level_component_and_message(void **state)
+{
+    (void)state;
+    agent_log_set_format(agent_log, LOG_FORMAT_JSON);
+    agent_log_stream(agent_log);
+    agent_log_printf(agent_log, LOG_LEVEL_WARN, "agent.ipc: hello: %d", 7);
+    agent_log_printf(agent_log, LOG_LEVEL_ERR, "No component: here");
+    const char *text = read_output();
+    json_t *line = next_object(&text);
+    assert_int_equal(json_object_size(line), 4);
+    assert_matches(json_string_value(json_object_get(line, "time")),
+                   "^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{6}Z$");
+    assert_member(line, "level", "WARN");
+    assert_member(line, "component", "agent.ipc");
+    assert_member(line, "message", "hello: 7");
+    json_decref(line);
+    line = next_object(&text);
+    assert_member(line, "level", "ERR");
+    assert_member(line, "component", "agent");
+    assert_member(line, "message", "No component: here");
+    json_decref(line);
+    assert_string_equal(text, "");
+}
+
+static void json_fields_are_the_parts_of_an_event(void **state)
+{
+    (void)state;
+    const struct log_field given[] = {{"event", span_text("query")}, {"name", span_text("a\"b")}};
+    const struct {
+        const char *text, *member, *address;
+    } cases[] = {
+        {"serf: EventMemberJoin: n 1 10.0.0.1", "n 1", "10.0.0.1"},
+        {"serf: EventMemberReap (forced): n1 fd00::1", "n1", "fd00::1"},
+        {"serf: EventMemberUpdate: n 1", "n 1", NULL},
+        {"serf: EventMemberReap: n 1", "n 1", NULL},
+    };
+    agent_log_set_format(agent_log, LOG_FORMAT_JSON);
+    agent_log_stream(agent_log);
+    agent_log_write_fields(agent_log, LOG_LEVEL_INFO, span_text("agent: it"), given, 2);
+    const char *text = read_output();
+    json_t *line = next_object(&text);
+    assert_member(json_object_get(line, "fields"), "event", "query");
+    assert_member(json_object_get(line, "fields"), "name", "a\"b");
+    json_decref(line);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        agent_log_write(agent_log, LOG_LEVEL_INFO, span_text(cases[i].text));
+        text = read_output();
+        line = next_object(&text);
+        const json_t *fields = json_object_get(line, "fields");
+        assert_member(fields, "member", cases[i].member);
+        assert_int_equal(json_object_size(fields), cases[i].address ? 2 : 1);
+        if (cases[i].address)
+            assert_member(fields, "address", cases[i].address);
+        json_decref(line);
+    }
+}
+
+static void notices_are_json_lines_with_a_level_too(void **state)
+{
+    (void)state;
+    const struct log_field field = {"profile", span_text("lan")};
+    assert_false(agent_log_json_notice(agent_log, "text", &field, 1));
+    agent_log_set_format(agent_log, LOG_FORMAT_JSON);
+    agent_log_notice(agent_log, "Starting");
+    agent_log_info(agent_log, "%s", "");
+    agent_log_alarm(agent_log, LOG_LEVEL_ERR, "two\nlines");
+    assert_true(agent_log_json_notice(agent_log, "running", &field, 1));
+    const char *text = read_output();
+    static const char *const wanted[][2] = {
+        {"INFO", "Starting"}, {"ERR", "two\nlines"}, {"INFO", "running"}};
+    for (size_t i = 0; i < 3; i++) {
+        json_t *line = next_object(&text);
+        assert_member(line, "level", wanted[i][0]);
+        assert_member(line, "component", "agent");
+        assert_member(line, "message", wanted[i][1]);
+        if (i == 2)
+            assert_member(json_object_get(line, "fields"), "profile", "lan");
+        json_decref(line);
+    }
+    assert_string_equal(text, "");
+}
+
+static void any_bytes_make_valid_json_of_bounded_size(void **state)
+{
+    (void)state;
+    char bytes[20000];
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)(i * 7);
+    agent_log_set_format(agent_log, LOG_FORMAT_JSON);
+    agent_log_stream(agent_log);
+    agent_log_write(agent_log, LOG_LEVEL_INFO, span_make(bytes, sizeof(bytes)));
+    const char *text = read_output();
+    json_t *line = next_object(&text);
+    json_decref(line);
+    assert_string_equal(text, "");
+}
+
+static void subscribers_hear_text_whatever_the_format(void **state)
+{
+    (void)state;
+    struct reader reader;
+    reader_init(&reader);
+    agent_log_set_format(agent_log, LOG_FORMAT_JSON);
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: before");
+    agent_log_subscribe(agent_log, &reader.subscriber);
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: after");
+    assert_contains(buffer_text(&reader.text), "[INFO] agent: before\n");
+    assert_contains(buffer_text(&reader.text), "[INFO] agent: after\n");
+    reader_fini(&reader);
+}
+
+static void lost_lines_are_counted_in_json_too(void **state)
+{
+    (void)state;
+    agent_log_set_format(agent_log, LOG_FORMAT_JSON);
+    agent_log_stream(agent_log);
+    for (int i = 0; i < 5000; i++)
+        agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: line %d", i);
+    size_t size = strlen(read_output());
+    assert_true(size > 0);
+    agent_log_printf(agent_log, LOG_LEVEL_INFO, "agent: last");
+    const char *text = read_output();
+    bool found = false, last = false;
+    /* the rest of a line that was begun comes first */
+    if (*text != '{')
+        text = strchr(text, '\n') + 1;
+    while (*text) {
+        json_t *line = next_object(&text);
+        const char *message = json_string_value(json_object_get(line, "message"));
+        found = found || strstr(message, "lines were dropped here: nobody read");
+        last = strcmp(message, "last") == 0;
+        json_decref(line);
+    }
+    assert_true(found);
+    assert_true(last);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(a_json_line_has_time_level_component_and_message),
+        TEST(json_fields_are_the_parts_of_an_event),
+        TEST(notices_are_json_lines_with_a_level_too),
+        TEST(any_bytes_make_valid_json_of_bounded_size),
+        TEST(subscribers_hear_text_whatever_the_format),
+        TEST(lost_lines_are_counted_in_json_too),
         TEST(a_line_has_local_time_level_and_four_spaces),
         TEST(lines_below_the_threshold_are_not_written),
         TEST(lines_wait_until_the_log_streams_and_notices_do_not),

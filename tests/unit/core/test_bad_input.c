@@ -264,6 +264,34 @@ static void a_leave_from_behind_a_full_queue_still_ends(void **state)
     network_free(network);
 }
 
+static uint32_t depth_after_a_storm(const struct serf_config *config)
+{
+    struct network *network = network_new(22);
+    struct serf_stats stats;
+    network_start(network, 0, "a", config);
+    network_start(network, 1, "b", config);
+    for (int i = 0; i < 2000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "stranger-%d", i);
+        struct join_intent join = {.ltime = 50, .node = span_text(name)};
+        send_user(network, SERF_JOIN, &join_intent_structure, &join);
+    }
+    serf_stats(network->hosts[0].serf, &stats);
+    network_free(network);
+    return (uint32_t)stats.intent_queue;
+}
+
+static void a_queue_holds_what_its_limits_say(void **state)
+{
+    (void)state;
+    struct serf_config config = network_config();
+    config.max_queue_depth = 100;
+    assert_in_range(depth_after_a_storm(&config), 100, 100 + 256);
+    config.min_queue_depth =
+        700; /* more than twice the members: it counts, and the other no more */
+    assert_in_range(depth_after_a_storm(&config), 700, 700 + 256);
+}
+
 static void two_spellings_of_one_ipv4_address_are_one_address(void **state)
 {
     (void)state;
@@ -677,6 +705,7 @@ int main(void)
         cmocka_unit_test(forged_news_about_oneself_is_refuted_without_a_flood_of_lines),
         cmocka_unit_test(an_answer_sent_to_a_third_party_carries_no_gossip),
         cmocka_unit_test(a_leave_from_behind_a_full_queue_still_ends),
+        cmocka_unit_test(a_queue_holds_what_its_limits_say),
         cmocka_unit_test(two_spellings_of_one_ipv4_address_are_one_address),
         cmocka_unit_test(versions_that_contradict_themselves_are_refused),
         cmocka_unit_test(lamport_times_that_would_stop_a_clock_are_refused),

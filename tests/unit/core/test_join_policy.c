@@ -114,6 +114,28 @@ static void names_are_resolved_again_at_every_try(void **state)
     network_free(network);
 }
 
+static void a_new_policy_asks_its_own_addresses_and_no_other(void **state)
+{
+    (void)state;
+    struct network *network = network_new(23);
+    struct host *a = network_start(network, 0, "a", NULL);
+    host_retry_join(network, a, "10.0.0.200", 0);
+    network_run(network, SECONDS(5));
+    unsigned before = host_logged_times(a, "agent: joining: [10.0.0.200]");
+    assert_true(before > 0);
+    host_retry_join(network, a, "10.0.0.2", 0);
+    network_start(network, 1, "b", NULL);
+    assert_true(network_run_until(network, SECONDS(12), network_agrees));
+    assert_int_equal(host_logged_times(a, "agent: joining: [10.0.0.200]"), before);
+    serf_retry_join(a->serf, network->now, NULL, 0, SECONDS(30), 0, false);
+    host_drain(network, a);
+    unsigned last = host_logged_times(a, "agent: joining: [10.0.0.2]");
+    network_cut(network, a, &network->hosts[1], true, true);
+    network_run(network, SECONDS(300)); /* alone now, which a policy would not bear */
+    assert_int_equal(host_logged_times(a, "agent: joining: [10.0.0.2]"), last);
+    network_free(network);
+}
+
 static void an_unresolvable_name_is_named_once(void **state)
 {
     (void)state;
@@ -354,6 +376,7 @@ int main(void)
         cmocka_unit_test(the_first_retry_comes_in_under_a_second),
         cmocka_unit_test(a_try_that_hangs_holds_nobody_up),
         cmocka_unit_test(names_are_resolved_again_at_every_try),
+        cmocka_unit_test(a_new_policy_asks_its_own_addresses_and_no_other),
         cmocka_unit_test(an_unresolvable_name_is_named_once),
         cmocka_unit_test(identical_seed_lists_that_name_oneself_find_the_peers),
         cmocka_unit_test(a_lone_member_behind_a_service_address_fills_no_queue),

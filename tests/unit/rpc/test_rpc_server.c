@@ -2,6 +2,7 @@
  * commands end when the test says so. Waiting is for a condition, with an end. */
 #include "capture.h"
 #include "coordinate.h"
+#include "rpc_notice.h"
 #include "rpc_request.h"
 #include "rpc_server.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <netinet/in.h>
 #include <unistd.h>
 #include <cmocka.h>
@@ -247,7 +249,7 @@ static unsigned count_logged(struct world *world, const char *text)
     return count;
 }
 
-static void world_open(struct world *world, const char *auth_key)
+static void world_open_at(struct world *world, const char *at, const char *auth_key)
 {
     memset(&fake, 0, sizeof fake);
     *world = (struct world){.loop = loop_new(), .output = open("/dev/null", O_WRONLY)};
@@ -259,7 +261,7 @@ static void world_open(struct world *world, const char *auth_key)
     buffer_init(&error, 1024);
     const struct rpc_server_config config = {
         .loop = world->loop,
-        .address = "127.0.0.1:0",
+        .address = at,
         .auth_key = auth_key,
         .log = world->log,
         .stats = fake_stats,
@@ -270,6 +272,11 @@ static void world_open(struct world *world, const char *auth_key)
     world->server = rpc_server_new(&config, &error);
     assert_non_null(world->server);
     buffer_fini(&error);
+}
+
+static void world_open(struct world *world, const char *auth_key)
+{
+    world_open_at(world, "127.0.0.1:0", auth_key);
 }
 
 static void world_close(struct world *world)
@@ -409,6 +416,15 @@ static void wait_until(struct world *world, const unsigned *count)
     while (*count == 0 && loop_now() < end)
         turn(world);
     assert_int_equal(*count, 1);
+}
+
+static void wait_logged(struct world *world, const char *text)
+{
+    uint64_t end = loop_now() + PATIENCE_NS;
+    while (count_logged(world, text) == 0 && loop_now() < end)
+        turn(world);
+    if (count_logged(world, text) == 0)
+        fail_msg("not logged: %s", text);
 }
 
 static uint8_t join_list[] = {0x91, 0xa9, '1', '2', '7', '.', '0', '.', '0', '.', '1'};
@@ -1102,6 +1118,94 @@ static void what_waited_for_a_command_runs_outside_of_its_callback(void **state)
     world_close(&world);
 }
 
+static void a_unix_socket_serves_and_is_gone_with_the_server(void **state)
+{
+    (void)state;
+    char directory[] = "/tmp/rpc-server-XXXXXX", at[64], wanted[64];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    assert_non_null(mkdtemp(directory));
+    snprintf(address.sun_path, sizeof address.sun_path, "%s/rpc", directory);
+    snprintf(at, sizeof at, "unix:%s/rpc", directory);
+    struct world world;
+    world_open_at(&world, at, "");
+    struct peer peer = {.world = &world, .descriptor = socket(AF_UNIX, SOCK_STREAM, 0)};
+    buffer_init(&peer.input, 1024 * 1024);
+    assert_int_equal(connect(peer.descriptor, (struct sockaddr *)&address, sizeof address), 0);
+    const struct rpc_handshake handshake = {RPC_VERSION};
+    peer_request(&peer, RPC_HANDSHAKE, &handshake);
+    expect_header(&peer, 1, "");
+    snprintf(wanted, sizeof wanted, "Accepted client: unix pid %d uid %d", (int)getpid(),
+             (int)getuid());
+    assert_int_equal(count_logged(&world, wanted), 1);
+    peer_close(&peer);
+    world_close(&world);
+    assert_int_equal(access(address.sun_path, F_OK), -1);
+    assert_int_equal(rmdir(directory), 0);
+}
+
+/* Whoever reaches the port can provoke refusals, as fast as it can connect. */
+static void refusals_cost_one_line_a_second_and_are_counted(void **state)
+{
+    (void)state;
+    enum { REFUSED = 40 };
+    struct world world;
+    world_open(&world, "sesame");
+    uint64_t start = loop_now();
+    for (int i = 0; i < REFUSED; i++) {
+        struct peer peer;
+        peer_connect(&peer, &world);
+        peer_send(&peer, span_text("GET / HTTP/1.1\r\n\r\n"));
+        expect_closed(&peer);
+        peer_close(&peer);
+    }
+    struct peer peer;
+    peer_introduce(&peer, &world);
+    peer_request(&peer, RPC_MEMBERS, NULL);
+    expect_header(&peer, 2, "Authentication required");
+    wait_logged(&world, "Client sending commands before auth");
+    unsigned lines = count_logged(&world, "failed to decode request header");
+    assert_true(lines >= 1 && lines <= (loop_now() - start) / RPC_NOTICE_PERIOD_NS + 1);
+    assert_true(count_logged(&world, "more such lines since the last one)") >= 1);
+    peer_close(&peer);
+    world_close(&world);
+}
+
+/* Of all clients together, not of each. */
+static void slow_clients_cost_one_line_a_second_together(void **state)
+{
+    (void)state;
+    enum { SLOW = 12 };
+    struct world world;
+    struct peer slow[SLOW];
+    char line[8000];
+    memset(line, 'x', sizeof line - 1);
+    line[sizeof line - 1] = '\0';
+    world_open(&world, "");
+    const struct rpc_monitor monitor = {span_text("info")};
+    for (int i = 0; i < SLOW; i++) {
+        peer_introduce(&slow[i], &world);
+        peer_request(&slow[i], RPC_MONITOR, &monitor);
+        expect_header(&slow[i], 2, "");
+    }
+    uint64_t start = loop_now();
+    for (int i = 0; i < 1500; i++) {
+        agent_log_printf(world.log, LOG_LEVEL_INFO, "test: %s", line);
+        loop_turn(world.loop, false);
+    }
+    wait_logged(&world, "more such lines since the last one)");
+    unsigned told = count_logged(&world, "Dropping logs to ipc.client");
+    assert_true(told <= (loop_now() - start) / RPC_NOTICE_PERIOD_NS + 1);
+    /* A line about them is dropped for them too, which is no reason for the next one. */
+    uint64_t end = loop_now() + 3 * RPC_NOTICE_PERIOD_NS;
+    while (loop_now() < end)
+        turn(&world);
+    unsigned later = count_logged(&world, "Dropping logs to ipc.client");
+    assert_true(later <= told + 1);
+    for (int i = 0; i < SLOW; i++)
+        peer_close(&slow[i]);
+    world_close(&world);
+}
+
 static void garbage_and_unknown_commands_close_the_connection(void **state)
 {
     (void)state;
@@ -1127,7 +1231,8 @@ static void garbage_and_unknown_commands_close_the_connection(void **state)
     peer_request(&peer, RPC_JOIN, &wrong);
     expect_closed(&peer);
     peer_close(&peer);
-    assert_int_equal(count_logged(&world, "Failed to evaluate request: decode failed"), 1);
+    /* the third refusal within a second is told at its end */
+    wait_logged(&world, "Failed to evaluate request: decode failed");
     world_close(&world);
 }
 
@@ -1217,6 +1322,9 @@ int main(void)
         cmocka_unit_test(key_commands_are_answered_with_what_each_member_said),
         cmocka_unit_test(coordinates_are_answered_as_gossip_writes_them),
         cmocka_unit_test(what_waited_for_a_command_runs_outside_of_its_callback),
+        cmocka_unit_test(a_unix_socket_serves_and_is_gone_with_the_server),
+        cmocka_unit_test(refusals_cost_one_line_a_second_and_are_counted),
+        cmocka_unit_test(slow_clients_cost_one_line_a_second_together),
         cmocka_unit_test(garbage_and_unknown_commands_close_the_connection),
         cmocka_unit_test(a_client_that_has_said_all_is_answered_then_closed),
         cmocka_unit_test(the_number_of_clients_is_limited),
