@@ -180,7 +180,8 @@ bool sync_send(struct swim *swim, const struct sync *sync, struct span message)
         return false;
     effect->write.stream = sync->id;
     size_t begin = outbox_begin(&swim->outbox);
-    if (!stream_seal(&swim->codec, sync->kind != SYNC_INCOMING, message, &swim->outbox.arena)) {
+    const struct stream_reader *request = sync->kind == SYNC_INCOMING ? &sync->reader : NULL;
+    if (!stream_seal(&swim->codec, request, message, &swim->outbox.arena)) {
         swim->outbox.arena.failed = false;
         outbox_drop_last(&swim->outbox);
         return false;
