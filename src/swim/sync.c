@@ -323,6 +323,7 @@ static void reader_failed(struct swim *swim, struct sync *sync)
         unexpected_reply(swim, sync, problem->number);
         return;
     }
+    swim->counters.labels_refused += problem->error == STREAM_LABEL_UNACCEPTABLE;
     buffer_reset(&swim->scratch);
     stream_problem_text(problem, &swim->scratch);
     struct buffer words; /* the scratch is needed for the answer */
@@ -346,11 +347,21 @@ static void warn_of_size(struct swim *swim, struct sync *sync)
     sync->reader.large_sealed_bytes = 0;
 }
 
+/* Once for each stream, when all of its message is there. */
+static void count_protection(struct swim *swim, const struct sync *sync)
+{
+    bool has_label = sync->kind != SYNC_INCOMING || sync->reader.has_label;
+    swim->counters.plaintext_accepted += sync->reader.was_plain;
+    swim->counters.unlabelled_accepted += swim->codec.label.size > 0 && !has_label;
+}
+
 static void take_progress(struct swim *swim, struct sync *sync, enum stream_progress progress)
 {
     swim->stream_bytes += sync->reader.raw.size - sync->counted;
     sync->counted = sync->reader.raw.size;
     warn_of_size(swim, sync);
+    if (progress == STREAM_COMPLETE)
+        count_protection(swim, sync);
     if (progress == STREAM_FAILED)
         reader_failed(swim, sync);
     else if (swim->stream_bytes > swim->config.stream_bytes_max)
