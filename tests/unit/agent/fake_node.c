@@ -40,6 +40,17 @@ static void say_limits(struct node *node)
     say(node, text);
 }
 
+/* And what keeps strangers out. */
+static void say_protection(struct node *node)
+{
+    const struct serf_config *serf = &node->config.serf;
+    char text[128];
+    snprintf(text, sizeof(text), "fake: label '%.*s' mode %d, verify %d %d, leave within %llu s",
+             SPAN_PRINT(serf->swim.label), (int)serf->swim.label_mode, serf->swim.verify_incoming,
+             serf->swim.verify_outgoing, (unsigned long long)(serf->leave_timeout / 1000000000));
+    say(node, text);
+}
+
 static void change_keyring(void *context)
 {
     struct node *node = context;
@@ -61,6 +72,7 @@ struct node *node_new(struct loop *loop, const struct node_config *config, struc
     snprintf(text, sizeof(text), "fake: meta of %zu bytes", config->serf.swim.meta.size);
     say(node, text);
     say_limits(node);
+    say_protection(node);
     if (strcmp(node->name, "keyed") == 0) {
         loop_task_init(&node->task, node->loop, change_keyring, node);
         loop_defer(&node->task);
