@@ -119,6 +119,21 @@ static const char *incoming_prefix(const struct sync *sync)
     }
 }
 
+/* Who wants another label closes without a word, which would leave a user none the wiser. */
+static void report_failed_join(struct swim *swim, const struct sync *sync, const char *error)
+{
+    char text[1024];
+    bool was_silent = sync->stage == SYNC_READING && sync->reader.raw.size == 0;
+    if (was_silent && wire_codec_sent_label(&swim->codec).size > 0) {
+        snprintf(text, sizeof text,
+                 "%.512s; whoever has no label, or another one, does not answer a member with the "
+                 "label '%.*s'",
+                 error, SPAN_PRINT(swim->codec.label));
+        error = text;
+    }
+    sync_report_join(swim, sync, false, error);
+}
+
 static void report_failure(struct swim *swim, const struct sync *sync, const char *error)
 {
     char text[FROM_TEXT_SIZE];
@@ -128,7 +143,7 @@ static void report_failure(struct swim *swim, const struct sync *sync, const cha
                          incoming_prefix(sync), error, from_text(sync, text));
         break;
     case SYNC_JOIN:
-        sync_report_join(swim, sync, false, error);
+        report_failed_join(swim, sync, error);
         break;
     case SYNC_PERIODIC:
         swim_log(swim, LOG_LEVEL_ERR, "memberlist: Push/Pull with %.*s failed: %s",

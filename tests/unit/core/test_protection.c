@@ -199,9 +199,26 @@ static void what_is_refused_for_its_label_is_counted_and_logged_a_few_times(void
     host_join(network, &network->hosts[SIZE], "10.0.0.1");
     network_run(network, SECONDS(12));
     assert_false(network->hosts[SIZE].done_ok);
+    assert_null(strstr(buffer_text(&network->hosts[SIZE].done_error), "label")); /* it has none */
     assert_true(host_logged(&network->hosts[0], "discarding stream with unacceptable label \"\":"));
     assert_int_equal(host_sees(&network->hosts[0], "stranger"), STATUS_NONE);
     assert_true(stats_of(network, 0).labels_refused > 500);
+    network_free(network);
+}
+
+static void who_joins_with_another_label_is_told_what_may_be_wrong(void **state)
+{
+    (void)state;
+    struct serf_config config = label_stage(3);
+    struct network *network = cluster(&config);
+    config.swim.label = span_text("red");
+    struct host *host = network_start(network, SIZE, "stranger", &config);
+    host_join(network, host, "10.0.0.1");
+    network_run(network, SECONDS(12));
+    assert_false(host->done_ok);
+    assert_non_null(strstr(buffer_text(&host->done_error),
+                           "EOF; whoever has no label, or another one, does not answer a member "
+                           "with the label 'red'"));
     network_free(network);
 }
 
@@ -214,6 +231,7 @@ int main(void)
         cmocka_unit_test(encryption_comes_into_a_labelled_cluster_as_well),
         cmocka_unit_test(what_is_accepted_unprotected_is_counted_until_nobody_sends_it),
         cmocka_unit_test(what_is_refused_for_its_label_is_counted_and_logged_a_few_times),
+        cmocka_unit_test(who_joins_with_another_label_is_told_what_may_be_wrong),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
