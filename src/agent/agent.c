@@ -234,6 +234,8 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     node->serf.reconnect_timeout = (uint64_t)config->reconnect_timeout;
     node->serf.tombstone_timeout = (uint64_t)config->tombstone_timeout;
     node->serf.user_event_size_limit = (uint32_t)config->user_event_size_limit;
+    node->serf.queue_depth_warning = (uint32_t)config->queue_depth_warning;
+    node->serf.max_queue_depth = (uint32_t)config->max_queue_depth;
     node->serf.query_size_limit = (uint32_t)config->query_size_limit;
     node->serf.query_response_size_limit = (uint32_t)config->query_response_size_limit;
     node->serf.coordinates = !config->disable_coordinates;

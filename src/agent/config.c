@@ -69,6 +69,8 @@ const struct config_key config_keys[] = {
     KEY("query_response_size_limit", NULL, CONFIG_INTEGER, query_response_size_limit,
         RELOAD_RESTART),
     KEY("user_event_size_limit", NULL, CONFIG_INTEGER, user_event_size_limit, RELOAD_RESTART),
+    KEY("queue_depth_warning", NULL, CONFIG_INTEGER, queue_depth_warning, RELOAD_RESTART),
+    KEY("max_queue_depth", NULL, CONFIG_INTEGER, max_queue_depth, RELOAD_RESTART),
     KEY_WITHOUT_EFFECT("statsite_addr", NULL, CONFIG_STRING, statsite_addr),
     KEY_WITHOUT_EFFECT("statsd_addr", NULL, CONFIG_STRING, statsd_addr),
     KEY("disable_coordinates", NULL, CONFIG_BOOL, disable_coordinates, RELOAD_RESTART),
@@ -358,6 +360,8 @@ void agent_config_init(struct agent_config *config)
         .query_size_limit = 1024,
         .query_response_size_limit = 1024,
         .user_event_size_limit = 512,
+        .queue_depth_warning = 128,
+        .max_queue_depth = 4096,
     };
 }
 

@@ -78,6 +78,8 @@ struct agent_config {
     int64_t query_size_limit;
     int64_t query_response_size_limit;
     int64_t user_event_size_limit;
+    int64_t queue_depth_warning;
+    int64_t max_queue_depth;
     char *statsite_addr;
     char *statsd_addr;
     bool disable_coordinates;

@@ -273,6 +273,17 @@ static bool check_size(const char *key, int64_t size, struct buffer *error)
     return false;
 }
 
+/* A message in a queue takes some 50 bytes and its own size. */
+static bool check_depth(const char *key, int64_t depth, struct buffer *error)
+{
+    const int64_t most = 1 << 20;
+    if (depth >= 1 && depth <= most)
+        return true;
+    buffer_printf(error, "%s is %lld, which is no number of messages from 1 to %lld", key,
+                  (long long)depth, (long long)most);
+    return false;
+}
+
 bool agent_config_check_limits(const struct agent_config *config, struct buffer *error)
 {
     bool low = config->protocol < SERF_PROTOCOL_MIN;
@@ -287,6 +298,9 @@ bool agent_config_check_limits(const struct agent_config *config, struct buffer 
                       USER_EVENT_SIZE_MAX);
         return false;
     }
+    if (!check_depth("queue_depth_warning", config->queue_depth_warning, error) ||
+        !check_depth("max_queue_depth", config->max_queue_depth, error))
+        return false;
     return check_size("user_event_size_limit", config->user_event_size_limit, error) &&
            check_size("query_size_limit", config->query_size_limit, error) &&
            check_size("query_response_size_limit", config->query_response_size_limit, error);

@@ -31,12 +31,13 @@ static void say(struct node *node, const char *text)
 static void say_limits(struct node *node)
 {
     const struct serf_config *serf = &node->config.serf;
-    char text[128];
+    char text[192];
     snprintf(text, sizeof(text),
              "fake: events %u, queries %u, answers %u, coordinates %d, vote %d, "
-             "expressions %d",
+             "expressions %d, queues %u %u",
              serf->user_event_size_limit, serf->query_size_limit, serf->query_response_size_limit,
-             serf->coordinates, serf->resolve_name_conflicts, serf->expression_matches != NULL);
+             serf->coordinates, serf->resolve_name_conflicts, serf->expression_matches != NULL,
+             serf->queue_depth_warning, serf->max_queue_depth);
     say(node, text);
 }
 

@@ -139,13 +139,15 @@ static void start_prints_notices_banner_and_log_in_order(void **state)
 static void the_member_is_told_the_limits_of_events_and_queries(void **state)
 {
     (void)state;
-    const char *file = write_test_file(
-        "a.json", "{\"user_event_size_limit\": 700, \"query_size_limit\": 800, "
-                  "\"query_response_size_limit\": 900, \"disable_coordinates\": true, "
-                  "\"disable_name_resolution\": true}");
+    const char *file =
+        write_test_file("a.json", "{\"user_event_size_limit\": 700, \"query_size_limit\": 800, "
+                                  "\"query_response_size_limit\": 900, \"queue_depth_warning\": 7, "
+                                  "\"max_queue_depth\": 8, \"disable_coordinates\": true, "
+                                  "\"disable_name_resolution\": true}");
     char *changed[] = {"agent", "-config-file", (char *)file, NULL};
     start_and_wait(changed);
-    wait_for("fake: events 700, queries 800, answers 900, coordinates 0, vote 0, expressions 1\n");
+    wait_for("fake: events 700, queries 800, answers 900, coordinates 0, vote 0, expressions 1, "
+             "queues 7 8\n");
 }
 
 static void a_keyring_that_changes_is_written_to_its_file(void **state)

@@ -221,6 +221,26 @@ static void the_protocol_has_a_range(void **state)
     agent_config_fini(&config);
 }
 
+static void queue_depths_have_a_range(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", NULL};
+    static const int64_t bad[] = {-1, 1048577};
+    load(1, argv);
+    for (int i = 0; i < 2; i++) {
+        buffer_reset(&error);
+        config.max_queue_depth = bad[i];
+        assert_false(agent_config_check_limits(&config, &error));
+        assert_starts_with(buffer_text(&error), "max_queue_depth is ");
+        config.max_queue_depth = 1;
+        config.queue_depth_warning = bad[i];
+        assert_false(agent_config_check_limits(&config, &error));
+        config.queue_depth_warning = 1048576;
+        assert_true(agent_config_check_limits(&config, &error));
+    }
+    agent_config_fini(&config);
+}
+
 /* --- addresses --- */
 
 static void assert_split(const char *text, const char *host, int port)
@@ -474,6 +494,7 @@ int main(void)
         TEST(notices_warn_and_mend),
         TEST(a_plain_configuration_has_no_notices),
         TEST(log_level_facility_profile_and_key_are_checked),
+        TEST(queue_depths_have_a_range),
         TEST(the_protocol_has_a_range),
         TEST(addresses_have_the_forms_of_the_reference),
         TEST(an_interface_alone_chooses_the_address),
