@@ -157,5 +157,5 @@ void agent_node_stopped(void *context, enum stop_reason reason)
     struct agent *agent = context;
     if (reason != STOP_RETRY_JOIN_EXHAUSTED)
         agent_log_printf(agent->log, LOG_LEVEL_WARN, "agent: Serf shutdown detected, quitting");
-    agent_stop(agent, reason == STOP_NAME_CONFLICT ? STATUS_NAME_CONFLICT : 1);
+    agent_stop(agent, reason == STOP_NAME_CONFLICT ? EXIT_NAME_CONFLICT : 1);
 }

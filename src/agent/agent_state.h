@@ -14,7 +14,7 @@
 
 enum {
     AGENT_SIGNALS = 3,
-    STATUS_NAME_CONFLICT = 3, /* exit status: a restart would only lose the next vote */
+    EXIT_NAME_CONFLICT = 3, /* exit status: a restart would only lose the next vote */
 };
 
 enum agent_phase {

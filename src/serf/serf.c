@@ -122,6 +122,12 @@ static bool config_is_valid(const struct serf_config *config, struct buffer *err
         buffer_append_text(error, "no address to advertise");
         return false;
     }
+    if (config->swim.label.size > LABEL_SIZE_MAX) {
+        buffer_append_text(error, "could not use ");
+        buffer_append_quoted(error, config->swim.label);
+        buffer_append_text(error, " as a label: too long");
+        return false;
+    }
     return name_is_valid(config, error);
 }
 

@@ -213,8 +213,8 @@ struct serf {
     uint64_t event_min_time, query_min_time;
 
     struct broadcast_queue intents, queries, events;
-    size_t user_credit,
-        user_room; /* bytes of datagrams: earned, kept free in this one (queues.c) */
+    size_t user_credit; /* bytes of datagrams that queries and user events have earned */
+    size_t user_room;   /* of them, kept free for these in the datagram that is being made */
 
     struct {
         struct intent *places; /* owned */

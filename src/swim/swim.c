@@ -368,6 +368,7 @@ static void leave_done(struct swim *swim, bool timed_out)
 
 void swim_leave(struct swim *swim, uint64_t timeout)
 {
+    swim_prepare_leave(swim);
     swim->leaving = true;
     uint32_t listeners = swim_other_live_count(swim);
     struct span name = swim_own_name(swim);
