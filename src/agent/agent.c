@@ -254,11 +254,16 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     swim->meta = meta;
     swim->advertise = agent->addresses.advertise;
     swim->keyring = agent->keyring;
+    swim->verify_incoming = config->encrypt_verify_incoming;
+    swim->verify_outgoing = config->encrypt_verify_outgoing;
+    swim->label = span_text(text_or_empty(config->label));
+    swim->label_mode = agent_config_label_mode(config);
     swim->compress = config->enable_compression;
     swim->log_level = LOG_LEVEL_TRACE; /* a monitor may ask for any level */
     node->serf.protocol_version = (uint8_t)config->protocol;
     node->serf.validate_node_names = config->validate_node_names;
     node->serf.broadcast_timeout = (uint64_t)config->broadcast_timeout;
+    node->serf.leave_timeout = (uint64_t)config->leave_timeout;
     node->serf.reconnect_interval = (uint64_t)config->reconnect_interval;
     node->serf.reconnect_timeout = (uint64_t)config->reconnect_timeout;
     node->serf.tombstone_timeout = (uint64_t)config->tombstone_timeout;
@@ -403,6 +408,27 @@ static void print_banner(struct agent *agent)
     banner_print(agent->log, &banner);
 }
 
+/* What is open on purpose, for the time that a label or encryption takes to come into a running
+ * cluster; forgotten, it stays open. */
+static void warn_of_open_doors(struct agent *agent)
+{
+    const struct agent_config *config = &agent->config;
+    if (agent->keyring && !config->encrypt_verify_incoming)
+        agent_log_printf(agent->log, LOG_LEVEL_WARN,
+                         "agent: encrypt_verify_incoming is false: gossip that is not encrypted is "
+                         "accepted, from anybody, until every member encrypts and this is true");
+    if (agent->keyring && !config->encrypt_verify_outgoing)
+        agent_log_printf(agent->log, LOG_LEVEL_WARN,
+                         "agent: encrypt_verify_outgoing is false: this member's gossip is sent "
+                         "unencrypted");
+    if (config->label && agent_config_label_mode(config) != LABEL_STRICT)
+        agent_log_printf(
+            agent->log, LOG_LEVEL_WARN,
+            "agent: label_mode is %s: gossip without the label is accepted until every "
+            "member sends it and this is strict",
+            config->label_mode);
+}
+
 static struct span *address_spans(const struct text_list *list)
 {
     struct span *spans = calloc(list->count + 1, sizeof(*spans));
@@ -494,6 +520,7 @@ static bool start(struct agent *agent, struct buffer *error)
     if (agent->rpc)
         agent_log_notice(agent->log, "Starting Serf agent RPC...");
     print_banner(agent);
+    warn_of_open_doors(agent);
     return start_join(agent, error);
 }
 

@@ -1,6 +1,6 @@
 /* How an agent stops (agent specification, 3.8). INT leaves the cluster first; TERM does so only
  * with leave_on_terminate; a signal during the leave ends it at once. Status 0 means that the
- * cluster has been told; everything else is 1. */
+ * cluster has been told, 3 that our name is somebody else's; everything else is 1. */
 #include "agent_state.h"
 
 #include <signal.h>
@@ -13,13 +13,6 @@ void agent_stop(struct agent *agent, int status)
         agent->status = status;
     agent->phase = AGENT_STOPPING;
     loop_stop(agent->loop);
-}
-
-static uint64_t leave_timeout(const struct agent_config *config)
-{
-    /* The intent's broadcast, then the goodbye's, then a while for it to travel. */
-    uint64_t needed = 2 * (uint64_t)config->broadcast_timeout + 2 * NANOSECONDS_PER_S;
-    return needed > LEAVE_TIMEOUT_NS ? needed : LEAVE_TIMEOUT_NS;
 }
 
 /* The cluster has been told; scripts that react to it may finish, within the time of the leave. */
@@ -69,7 +62,7 @@ static void leave_by_signal(struct agent *agent)
     agent_log_notice(agent->log, "Gracefully shutting down agent...");
     agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting graceful leave from Serf");
     agent->phase = AGENT_LEAVING;
-    agent->leave_deadline = loop_now() + leave_timeout(&agent->config);
+    agent->leave_deadline = loop_now() + (uint64_t)agent->config.leave_timeout;
     loop_timer_set(&agent->leave_timer, agent->leave_deadline);
     node_leave(agent->node, signal_leave_done, agent);
 }
@@ -148,7 +141,7 @@ void agent_rpc_leave(void *context, node_done *done, void *done_context)
         return;
     }
     agent->phase = AGENT_LEAVING;
-    agent->leave_deadline = loop_now() + leave_timeout(&agent->config);
+    agent->leave_deadline = loop_now() + (uint64_t)agent->config.leave_timeout;
     agent->leave_done = done;
     agent->leave_context = done_context;
     node_leave(agent->node, rpc_leave_done, agent);
@@ -164,5 +157,5 @@ void agent_node_stopped(void *context, enum stop_reason reason)
     struct agent *agent = context;
     if (reason != STOP_RETRY_JOIN_EXHAUSTED)
         agent_log_printf(agent->log, LOG_LEVEL_WARN, "agent: Serf shutdown detected, quitting");
-    agent_stop(agent, 1);
+    agent_stop(agent, reason == STOP_NAME_CONFLICT ? EXIT_NAME_CONFLICT : 1);
 }

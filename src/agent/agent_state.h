@@ -12,11 +12,10 @@
 #include "rpc_server.h"
 #include "system_log.h"
 
-/* A leave that was asked for by a signal may take this long at least: three seconds, as in the
- * reference, are too short on a wide area network, and a leave cut short is seen as a failure. */
-#define LEAVE_TIMEOUT_NS (15 * NANOSECONDS_PER_S)
-
-enum { AGENT_SIGNALS = 3 };
+enum {
+    AGENT_SIGNALS = 3,
+    EXIT_NAME_CONFLICT = 3, /* exit status: a restart would only lose the next vote */
+};
 
 enum agent_phase {
     AGENT_STARTING, /* until the log streams */

@@ -2,6 +2,7 @@
  * clients print them as they come. What only a garbage-collected program has (goroutines) is
  * answered with what comes nearest: this one has one thread. */
 #include "agent_state.h"
+#include "config_check.h"
 
 #include "msgpack.h"
 
@@ -49,10 +50,10 @@ static void write_runtime(struct buffer *out)
     write_text(out, "version", "cserf " CSERF_VERSION);
 }
 
-static void write_serf(struct buffer *out, const struct serf *serf)
+static void write_serf(struct buffer *out, const struct agent *agent)
 {
     struct serf_stats stats;
-    serf_stats(serf, &stats);
+    serf_stats(node_serf(agent->node), &stats);
     const struct {
         const char *key;
         uint64_t value;
@@ -70,11 +71,19 @@ static void write_serf(struct buffer *out, const struct serf *serf)
         {"query_time", stats.query_time},
     };
     const uint32_t count = sizeof(numbers) / sizeof(numbers[0]);
+    /* Only while the door is open; whoever closes it looks whether these stand still. */
+    const struct agent_config *config = &agent->config;
+    const bool takes_plaintext = stats.encrypted && !config->encrypt_verify_incoming;
+    const bool takes_unlabelled = config->label && agent_config_label_mode(config) != LABEL_STRICT;
     msgpack_write_string_text(out, "serf");
-    msgpack_write_map(out, count + 1);
+    msgpack_write_map(out, count + 1 + takes_plaintext + takes_unlabelled);
     write_text(out, "encrypted", stats.encrypted ? "true" : "false");
     for (uint32_t i = 0; i < count; i++)
         write_number(out, numbers[i].key, numbers[i].value);
+    if (takes_plaintext)
+        write_number(out, "plaintext_accepted", stats.plaintext_accepted);
+    if (takes_unlabelled)
+        write_number(out, "unlabelled_accepted", stats.unlabelled_accepted);
 }
 
 static void write_tags(struct buffer *out, const struct text_map *tags)
@@ -95,6 +104,6 @@ void agent_stats(void *context, struct buffer *out)
     msgpack_write_string_text(out, "event_handlers");
     event_handlers_describe(agent->handlers, out);
     write_runtime(out);
-    write_serf(out, node_serf(agent->node));
+    write_serf(out, agent);
     write_tags(out, &agent->tags);
 }

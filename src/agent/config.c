@@ -30,6 +30,12 @@ const struct config_key config_keys[] = {
     KEY("mdns.disable_ipv6", "mdns-disable-ipv6", CONFIG_BOOL, mdns_disable_ipv6, RELOAD_RESTART),
     KEY_SECRET("encrypt_key", "encrypt", CONFIG_STRING, encrypt_key),
     KEY("keyring_file", "keyring-file", CONFIG_STRING, keyring_file, RELOAD_RESTART),
+    KEY("encrypt_verify_incoming", "encrypt-verify-incoming", CONFIG_BOOL, encrypt_verify_incoming,
+        RELOAD_RESTART),
+    KEY("encrypt_verify_outgoing", "encrypt-verify-outgoing", CONFIG_BOOL, encrypt_verify_outgoing,
+        RELOAD_RESTART),
+    KEY("label", "label", CONFIG_STRING, label, RELOAD_RESTART),
+    KEY("label_mode", "label-mode", CONFIG_STRING, label_mode, RELOAD_RESTART),
     KEY("event_handlers", "event-handler", CONFIG_LIST, event_handlers, RELOAD_APPLIES),
     KEY("handler_concurrency", "handler-concurrency", CONFIG_INTEGER, handler_concurrency,
         RELOAD_APPLIES),
@@ -56,6 +62,7 @@ const struct config_key config_keys[] = {
      offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false, false},
     KEY("broadcast_timeout", "broadcast-timeout", CONFIG_DURATION, broadcast_timeout,
         RELOAD_RESTART),
+    KEY("leave_timeout", "leave-timeout", CONFIG_DURATION, leave_timeout, RELOAD_RESTART),
     KEY("leave_on_terminate", NULL, CONFIG_BOOL, leave_on_terminate, RELOAD_APPLIES),
     KEY("skip_leave_on_interrupt", NULL, CONFIG_BOOL, skip_leave_on_interrupt, RELOAD_APPLIES),
     KEY("reconnect_interval", NULL, CONFIG_DURATION, reconnect_interval, RELOAD_RESTART),
@@ -103,6 +110,12 @@ const char agent_help[] =
     "  -encrypt=KEY              Base64 key of 16, 24 or 32 bytes that encrypts the gossip;\n"
     "                            `serf keygen` makes one.\n"
     "  -keyring-file=FILE        JSON list of base64 keys, the first one primary.\n"
+    "  -encrypt-verify-incoming=true  With a key: refuse gossip that is not encrypted.\n"
+    "  -encrypt-verify-outgoing=true  With a key: encrypt what is sent.\n"
+    "  -label=LABEL              Label of the cluster: only members that have it can join;\n"
+    "                            Serf itself knows no labels.\n"
+    "  -label-mode=strict        strict; or, while a running cluster gets its label: accept\n"
+    "                            (gossip with it or without, and send none), then send.\n"
     "  -event-handler=SPEC       Script to run when events occur, as in\n"
     "                            member-join,user:deploy=SCRIPT; repeatable.\n"
     "  -handler-concurrency=1    Event handlers that may run side by side.\n"
@@ -127,6 +140,7 @@ const char agent_help[] =
     "  -tag key=value            Tag of this member; repeatable.\n"
     "  -tags-file=FILE           File that keeps tags changed at run time.\n"
     "  -syslog                   Log to the system log too.\n"
+    "  -leave-timeout=15s        How long a graceful leave may take in all.\n"
     "  -broadcast-timeout=5s     How long a leave or a change of tags may take to be sent.\n"
     "\n"
     "Signals:\n"
@@ -386,6 +400,9 @@ void agent_config_init(struct agent_config *config)
         .handler_concurrency = 1,
         .enable_compression = true,
         .broadcast_timeout = 5 * second,
+        .leave_timeout = 15 * second,
+        .encrypt_verify_incoming = true,
+        .encrypt_verify_outgoing = true,
         .reconnect_interval = 30 * second,
         .reconnect_timeout = 24 * 3600 * second,
         .tombstone_timeout = 24 * 3600 * second,

@@ -43,6 +43,10 @@ struct agent_config {
     bool mdns_disable_ipv6;
     char *encrypt_key;
     char *keyring_file;
+    bool encrypt_verify_incoming;
+    bool encrypt_verify_outgoing;
+    char *label;
+    char *label_mode; /* NULL: strict */
     struct text_list event_handlers;
     int64_t handler_concurrency;
     int64_t handler_timeout; /* 0: none */
@@ -66,6 +70,7 @@ struct agent_config {
     char *rpc_auth;
     bool enable_compression;
     int64_t broadcast_timeout;
+    int64_t leave_timeout;
     bool leave_on_terminate;
     bool skip_leave_on_interrupt;
     int64_t reconnect_interval;

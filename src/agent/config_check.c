@@ -109,8 +109,57 @@ static bool check_durations(const struct agent_config *config, struct buffer *er
     return true;
 }
 
+/* --- what keeps strangers out --- */
+
+enum label_mode agent_config_label_mode(const struct agent_config *config)
+{
+    if (config->label_mode && strcmp(config->label_mode, "accept") == 0)
+        return LABEL_ACCEPT;
+    return config->label_mode && strcmp(config->label_mode, "send") == 0 ? LABEL_SEND
+                                                                         : LABEL_STRICT;
+}
+
+static bool check_label(const struct agent_config *config, struct buffer *error)
+{
+    const char *mode = config->label_mode ? config->label_mode : "strict";
+    struct span label = span_text(text_or_empty(config->label));
+    if (label.size > LABEL_SIZE_MAX) {
+        buffer_append_text(error, "Invalid label: could not use ");
+        buffer_append_quoted(error, label);
+        buffer_printf(error, " as a label: too long; it has %zu bytes, of %d at most", label.size,
+                      LABEL_SIZE_MAX);
+        return false;
+    }
+    if (strcmp(mode, "accept") != 0 && strcmp(mode, "send") != 0 && strcmp(mode, "strict") != 0) {
+        buffer_printf(error, "Invalid label_mode: %s; it is accept, send or strict, in lower case",
+                      mode);
+        return false;
+    }
+    if (label.size == 0 && config->label_mode) {
+        buffer_printf(error,
+                      "Invalid label_mode: %s without a label; set label, or take label_mode out",
+                      mode);
+        return false;
+    }
+    return true;
+}
+
+static bool check_verification(const struct agent_config *config, struct buffer *error)
+{
+    if (config->encrypt_verify_outgoing || !config->encrypt_verify_incoming ||
+        !(config->encrypt_key || config->keyring_file))
+        return true;
+    buffer_append_text(error,
+                       "Invalid encrypt_verify_outgoing: false while encrypt_verify_incoming is "
+                       "true: members with these settings would refuse each other; set both to "
+                       "false, or encrypt_verify_outgoing to true");
+    return false;
+}
+
 bool agent_config_check(const struct agent_config *config, struct buffer *error)
 {
+    if (!check_label(config, error) || !check_verification(config, error))
+        return false;
     return check_handlers(config, error) && check_interface("", config->interface, error) &&
            check_mdns(config, error) && check_durations(config, error);
 }
@@ -135,6 +184,11 @@ void agent_config_notices(struct agent_config *config, config_notice *notice, vo
         notice(context, "Deprecation warning: 'Role' has been replaced with 'Tags'");
     raise_to_second(&config->retry_interval, "RetryInterval", notice, context);
     raise_to_second(&config->broadcast_timeout, "BroadcastTimeout", notice, context);
+    raise_to_second(&config->leave_timeout, "LeaveTimeout", notice, context);
+    if (!(config->encrypt_verify_incoming && config->encrypt_verify_outgoing) &&
+        !(config->encrypt_key || config->keyring_file))
+        notice(context, "Warning: 'encrypt_verify_incoming' and 'encrypt_verify_outgoing' have no "
+                        "effect without an encryption key");
     if (config->rejoin_after_leave && !config->snapshot_path)
         notice(context, "Warning: 'RejoinAfterLeave' enabled without snapshot file");
     for (size_t i = 0; i < config_key_count; i++) {

@@ -8,8 +8,12 @@
 
 typedef void config_notice(void *context, const char *text);
 
-/* Steps 5 to 7: event handler filters, interfaces. False with one line in `error`. */
+/* Steps 5 to 7: event handler filters, interfaces; label and verification. False with one line in
+ * `error`. */
 bool agent_config_check(const struct agent_config *config, struct buffer *error);
+
+/* Of a configuration that was checked. */
+enum label_mode agent_config_label_mode(const struct agent_config *config);
 
 /* Step 8: says what is not fatal, and mends it: intervals below a second become one second. */
 void agent_config_notices(struct agent_config *config, config_notice *notice, void *context);

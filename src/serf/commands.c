@@ -73,6 +73,16 @@ static uint32_t refuse(struct serf *serf, const char *error)
     return id;
 }
 
+/* The steps of a leave share its time: each takes what it needs, and never so much that a later one
+ * is cut off by the end of all of it. */
+enum { LEAVE_PARTS = 20, LEAVE_PARTS_TELL = 8, LEAVE_PARTS_PAUSE = 1, LEAVE_PARTS_PROPAGATE = 2 };
+
+static uint64_t leave_step(const struct serf *serf, uint64_t wanted, uint32_t parts)
+{
+    uint64_t most = serf->config.leave_timeout / LEAVE_PARTS * parts;
+    return wanted < most ? wanted : most;
+}
+
 /* Broadcasts a leave intent and lets the command wait for the end of it. */
 static bool spread(struct serf *serf, struct command *command, const struct leave_intent *intent)
 {
@@ -84,7 +94,10 @@ static bool spread(struct serf *serf, struct command *command, const struct leav
     if (!message)
         return false;
     command->message = intern_retain(message);
-    timer_set(&serf->swim.timers, &command->timer, serf->swim.now + serf->config.broadcast_timeout);
+    uint64_t patience = serf->config.broadcast_timeout;
+    if (command->kind == COMMAND_LEAVE)
+        patience = leave_step(serf, patience, LEAVE_PARTS_TELL);
+    timer_set(&serf->swim.timers, &command->timer, serf->swim.now + patience);
     return true;
 }
 
@@ -99,11 +112,15 @@ static bool has_listeners(const struct serf *serf)
 
 static void leave_depart(struct serf *serf, struct command *command)
 {
-    intern_release(serf->swim.pool, command->message);
+    struct atom *unheard = command->message;
     command->message = NULL;
     command->leave_stage = LEAVE_DEPARTURE;
     timer_cancel(&serf->swim.timers, &command->timer);
-    swim_leave(&serf->swim, serf->config.broadcast_timeout);
+    /* Never in one datagram with the goodbye, which the reference would handle first. */
+    if (unheard)
+        queue_withdraw(&serf->intents, unheard);
+    intern_release(serf->swim.pool, unheard);
+    swim_leave(&serf->swim, leave_step(serf, serf->config.broadcast_timeout, LEAVE_PARTS_TELL));
 }
 
 void command_left(struct serf *serf, bool timed_out)
@@ -116,7 +133,9 @@ void command_left(struct serf *serf, bool timed_out)
                  "serf: timeout waiting for leave broadcast: timeout waiting for leave broadcast");
     command->leave_stage = LEAVE_PROPAGATE;
     /* With nobody left to hear it there is nothing to wait for. */
-    uint64_t delay = has_listeners(serf) ? serf->config.leave_propagate_delay : 0;
+    uint64_t delay = leave_step(serf, serf->config.leave_propagate_delay, LEAVE_PARTS_PROPAGATE);
+    if (!has_listeners(serf))
+        delay = 0;
     timer_set(&serf->swim.timers, &command->timer, serf->swim.now + delay);
 }
 
@@ -150,6 +169,7 @@ uint32_t serf_leave(struct serf *serf, uint64_t now)
     policy_fini(serf);
     rejoin_fini(serf);
     joins_stop(serf);
+    swim_prepare_leave(&serf->swim);
     serf->leave = command;
     struct leave_intent intent = {.ltime = serf->clock,
                                   .node = member_name(&serf->swim.table, serf->swim.self)};
@@ -245,12 +265,15 @@ void command_broadcast_finished(struct serf *serf, const struct atom *message)
 {
     uint32_t position = 0;
     struct command *command;
-    /* Ended at the next turn: a queue that is being drawn from must not change. */
+    /* Ended at the next turn: a queue that is being drawn from must not change. And a leaver's
+     * goodbye comes a gossip interval after its intent, so that no peer sees them the other way. */
+    uint64_t pause = leave_step(serf, serf->config.swim.gossip_interval, LEAVE_PARTS_PAUSE);
     while ((command = number_map_next(&serf->commands, &position)))
         if (command->message == message) {
             intern_release(serf->swim.pool, command->message);
             command->message = NULL;
-            timer_set(&serf->swim.timers, &command->timer, serf->swim.now);
+            timer_set(&serf->swim.timers, &command->timer,
+                      serf->swim.now + (command->kind == COMMAND_LEAVE ? pause : 0));
         }
 }
 

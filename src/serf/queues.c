@@ -1,10 +1,15 @@
 /* The Serf layer's three broadcast queues (Serf specification, section 10): intents first, then
  * queries, then user events. A queue is bounded when something is added, not half a minute later.
- */
+ *
+ * When many members come and go at once, news of members and intents would fill every datagram, and
+ * a user's message would wait for the end of the storm. So each datagram earns queries and user
+ * events a share of its room; when they have earned what the next one of them takes, it is kept
+ * free for them. Without a storm nothing changes, since there is room for all. */
 #include "serf_internal.h"
 
 enum {
     KIND_MESSAGE = 1,
+    USER_SHARE = 4,    /* of each datagram's room a quarter, when membership would fill it */
     PRUNE_SLACK = 256, /* so that a full queue is not pruned at every message */
 };
 
@@ -96,15 +101,49 @@ static bool add_message(void *context, const struct broadcast *item)
     return compound_end(compound, begin);
 }
 
+size_t queues_reserve(void *context, size_t limit)
+{
+    struct serf *serf = context;
+    const struct broadcast_queue *next = serf->queries.count > 0 ? &serf->queries : &serf->events;
+    size_t wanted = USER_MESSAGE_OVERHEAD + broadcast_queue_next_size(next);
+    serf->user_room = 0;
+    if (next->count == 0) {
+        serf->user_credit = 0;
+        return 0;
+    }
+    serf->user_credit += limit / USER_SHARE;
+    if (serf->user_credit > serf->swim.config.udp_buffer_size)
+        serf->user_credit = serf->swim.config.udp_buffer_size;
+    if (serf->user_credit < wanted || limit < wanted)
+        return 0;
+    /* For as many messages of this size as there are, at most. */
+    size_t room = serf->user_credit < limit ? serf->user_credit : limit;
+    serf->user_room = room / wanted < next->count ? room : wanted * next->count;
+    return serf->user_room;
+}
+
 void queues_draw(void *context, size_t limit, struct compound *compound)
 {
     struct serf *serf = context;
-    struct broadcast_queue *const queues[] = {&serf->intents, &serf->queries, &serf->events};
     uint32_t transmits = swim_transmit_limit(&serf->swim, serf->swim.table.serf_count);
     struct filling filling = {compound};
-    for (size_t i = 0; i < sizeof queues / sizeof *queues; i++)
-        limit -= broadcast_queue_draw(queues[i], USER_MESSAGE_OVERHEAD, limit, transmits,
-                                      add_message, &filling);
+    size_t room = serf->user_room < limit ? limit - serf->user_room : 0;
+    limit -= broadcast_queue_draw(&serf->intents, USER_MESSAGE_OVERHEAD, room, transmits,
+                                  add_message, &filling);
+    size_t used = broadcast_queue_draw(&serf->queries, USER_MESSAGE_OVERHEAD, limit, transmits,
+                                       add_message, &filling);
+    used += broadcast_queue_draw(&serf->events, USER_MESSAGE_OVERHEAD, limit - used, transmits,
+                                 add_message, &filling);
+    serf->user_credit -= used < serf->user_credit ? used : serf->user_credit;
+}
+
+void queue_withdraw(struct broadcast_queue *queue, const struct atom *message)
+{
+    for (uint32_t i = 0; i < queue->item_count; i++)
+        if (queue->items[i].kind == KIND_MESSAGE && queue->items[i].message == message) {
+            broadcast_queue_cancel(queue, i);
+            return;
+        }
 }
 
 static void check_queue(struct serf *serf, struct broadcast_queue *queue)

@@ -14,6 +14,7 @@ void serf_config_init(struct serf_config *config, void (*profile)(struct swim_co
     *config = (struct serf_config){
         .protocol_version = SERF_PROTOCOL_MAX,
         .broadcast_timeout = 5 * NANOSECONDS_PER_S,
+        .leave_timeout = 15 * NANOSECONDS_PER_S,
         .leave_propagate_delay = 1 * NANOSECONDS_PER_S,
         .coalesce_period = 3 * NANOSECONDS_PER_S,
         .quiescent_period = 1 * NANOSECONDS_PER_S,
@@ -121,6 +122,12 @@ static bool config_is_valid(const struct serf_config *config, struct buffer *err
         buffer_append_text(error, "no address to advertise");
         return false;
     }
+    if (config->swim.label.size > LABEL_SIZE_MAX) {
+        buffer_append_text(error, "could not use ");
+        buffer_append_quoted(error, config->swim.label);
+        buffer_append_text(error, " as a label: too long");
+        return false;
+    }
     return name_is_valid(config, error);
 }
 
@@ -191,8 +198,10 @@ struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool
     static const uint8_t no_tags[] = {TAGS_MAGIC, 0x80};
     if (config->swim.meta.size == 0 && config->protocol_version >= 3)
         serf->config.swim.meta = span_make(no_tags, sizeof no_tags);
-    struct swim_hooks hooks = {
-        .context = serf, .broadcasts = queues_draw, .local_state = write_local_state};
+    struct swim_hooks hooks = {.context = serf,
+                               .broadcasts = queues_draw,
+                               .reserve = queues_reserve,
+                               .local_state = write_local_state};
     if (serf->config.coordinates) {
         hooks.ack_payload = position_write;
         hooks.ping_completed = position_learn;
@@ -506,6 +515,10 @@ void serf_stats(const struct serf *serf, struct serf_stats *stats)
         .query_queue = serf->queries.count,
         .coordinate_resets = serf->position.resets,
         .encrypted = serf->config.swim.keyring != NULL,
+        .plaintext_accepted = serf->swim.counters.plaintext_accepted,
+        .unlabelled_accepted = serf->swim.counters.unlabelled_accepted,
+        .labels_refused = serf->swim.counters.labels_refused,
+        .answers_withheld = serf->swim.counters.answers_withheld,
         .incarnation = serf->swim.incarnation,
         .membership_queue = serf->swim.broadcasts.count,
         .suspicions = serf->swim.suspicions.count,

@@ -34,6 +34,7 @@ struct serf_config {
     bool validate_node_names;
 
     uint64_t broadcast_timeout; /* of leave, force-leave and tag changes */
+    uint64_t leave_timeout;     /* of a leave in all, its steps included */
     uint64_t leave_propagate_delay;
     uint64_t coalesce_period; /* 0: member events are not coalesced */
     uint64_t quiescent_period;
@@ -226,6 +227,8 @@ struct serf_stats {
     uint32_t intent_queue, event_queue, query_queue;
     uint64_t coordinate_resets;
     bool encrypted;
+    /* Since the start; see struct swim_counters. */
+    uint64_t plaintext_accepted, unlabelled_accepted, labels_refused, answers_withheld;
     /* For whoever watches that nothing goes back and nothing grows without end. */
     uint32_t incarnation;
     uint32_t membership_queue, suspicions, relays, streams;

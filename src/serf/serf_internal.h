@@ -213,6 +213,8 @@ struct serf {
     uint64_t event_min_time, query_min_time;
 
     struct broadcast_queue intents, queries, events;
+    size_t user_credit; /* bytes of datagrams that queries and user events have earned */
+    size_t user_room;   /* of them, kept free for these in the datagram that is being made */
 
     struct {
         struct intent *places; /* owned */
@@ -306,11 +308,14 @@ void broadcast_join_intent(struct serf *serf);
 void queues_init(struct serf *serf);
 void queues_fini(struct serf *serf);
 void queues_draw(void *context, size_t limit, struct compound *compound);
+size_t queues_reserve(void *context, size_t limit);
 void queues_check(struct serf *serf);
 /* Queues the bytes of a message. NULL when that was not possible; the atom is borrowed from the
  * queue. `notify`: queues_finished is told. */
 struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, struct span message,
                            bool notify);
+/* Takes the message out of the queue, if it is still there; it counts as finished. */
+void queue_withdraw(struct broadcast_queue *queue, const struct atom *message);
 
 /* user_events.c */
 void handle_user_message(struct serf *serf, struct span message);

@@ -191,6 +191,28 @@ static int class_below(const struct broadcast_tier *tier, int class)
     return -1;
 }
 
+static size_t first_live_size(const struct broadcast_queue *queue, uint32_t number)
+{
+    while (number != BROADCAST_NONE && queue->items[number].kind == KIND_STALE)
+        number = queue->items[number].next;
+    return number == BROADCAST_NONE ? 0 : queue->items[number].size;
+}
+
+size_t broadcast_queue_next_size(const struct broadcast_queue *queue)
+{
+    uint64_t tiers = queue->count > 0 ? queue->tiers_in_use : 0;
+    for (; tiers; tiers &= tiers - 1) {
+        const struct broadcast_tier *tier = queue->tiers[__builtin_ctzll(tiers)];
+        int class = class_below(tier, BROADCAST_CLASSES - 1);
+        for (; class >= 0; class = class > 0 ? class_below(tier, class - 1) : -1) {
+            size_t size = first_live_size(queue, tier->heads[class]);
+            if (size > 0)
+                return size;
+        }
+    }
+    return 0;
+}
+
 /* Takes the first live item of at most `room` bytes out of a class's list; BROADCAST_NONE when
  * there is none among the first few. */
 static uint32_t take_from_class(struct broadcast_queue *queue, struct broadcast_tier *tier,

@@ -71,6 +71,10 @@ void broadcast_queue_cancel(struct broadcast_queue *queue, uint32_t item);
  * left. */
 void broadcast_queue_prune(struct broadcast_queue *queue, uint32_t maximum);
 
+/* Bytes of the item that goes next when there is room for it (the longest of those sent least
+ * often); 0: there is none. */
+size_t broadcast_queue_next_size(const struct broadcast_queue *queue);
+
 /* Sends what fits: calls `write` for each item taken, in order, with the bytes still free. `write`
  * returns false when it has no room or no place for more, which ends the draw; that item stays.
  * Each item costs `overhead` + its size out of `limit`. An item whose transmissions reach

@@ -138,8 +138,9 @@ static bool add_broadcast(void *context, const struct broadcast *item)
 static void add_broadcasts(struct swim *swim, size_t limit)
 {
     uint32_t transmits = swim_transmit_limit(swim, swim->table.swim_count);
-    size_t used = broadcast_queue_draw(&swim->broadcasts, COMPOUND_PART_OVERHEAD, limit, transmits,
-                                       add_broadcast, swim);
+    size_t reserved = swim->hooks.reserve(swim->hooks.context, limit);
+    size_t used = broadcast_queue_draw(&swim->broadcasts, COMPOUND_PART_OVERHEAD, limit - reserved,
+                                       transmits, add_broadcast, swim);
     if (limit - used > USER_MESSAGE_ROOM_MIN && swim->compound.count < COMPOUND_PARTS_MAX)
         swim->hooks.broadcasts(swim->hooks.context, limit - used, &swim->compound);
 }

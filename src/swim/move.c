@@ -32,7 +32,7 @@ void swim_held_elsewhere(struct swim *swim, struct span address, uint16_t port,
 {
     struct move *move = &swim->move;
     struct endpoint old, own = member_endpoint(&swim->table, swim->self);
-    if (swim->leaving || !endpoint_from_bytes(&old, address, port) || endpoint_equal(&old, &own))
+    if (move->barred || !endpoint_from_bytes(&old, address, port) || endpoint_equal(&old, &own))
         return;
     if (move->phase != MOVE_IDLE) {
         if (endpoint_equal(&old, &move->old) && incarnation > move->incarnation)
@@ -195,10 +195,15 @@ static void next_phase(struct swim *swim)
     }
 }
 
+void swim_prepare_leave(struct swim *swim)
+{
+    swim->move.barred = true;
+}
+
 void swim_move_timer(struct swim *swim)
 {
     struct move *move = &swim->move;
-    if (swim->leaving)
+    if (move->barred)
         move->phase = MOVE_IDLE;
     if (move->phase == MOVE_IDLE)
         return;

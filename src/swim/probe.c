@@ -259,12 +259,36 @@ static void decode_failed(struct swim *swim, const struct endpoint *from, const 
                      swim_from_text(from, text));
 }
 
+/* Whether one more answer may go where its question only said that it came from. Members behind
+ * address translation are answered so, about once in a probe interval each way; but whoever forges
+ * a question could have us send to anybody. */
+static bool may_answer_elsewhere(struct swim *swim, const struct endpoint *to)
+{
+    if (swim->now - swim->answers_elsewhere.since >= NANOSECONDS_PER_S) {
+        swim->answers_elsewhere.since = swim->now;
+        swim->answers_elsewhere.count = 0;
+    }
+    if (swim->answers_elsewhere.count < ANSWERS_ELSEWHERE_MAX) {
+        swim->answers_elsewhere.count++;
+        return true;
+    }
+    char text[ENDPOINT_TEXT_SIZE];
+    swim->counters.answers_withheld++;
+    swim_log_limited(swim, LIMITED_LIMIT, LOG_LEVEL_WARN,
+                     "memberlist: Not answering %s, for whom others say they ask: %u such answers "
+                     "in a second are the limit",
+                     endpoint_text(to, text), (unsigned)ANSWERS_ELSEWHERE_MAX);
+    return false;
+}
+
 /* A payload goes, and gossip rides along, only to where the question came from: an answer that a
  * stranger had sent to somebody else must not grow, nor use up what others should hear. */
 static void send_ack(struct swim *swim, const struct endpoint *to, uint32_t sequence,
                      struct span payload, bool to_asker)
 {
     struct ack_message ack = {.sequence = sequence, .payload = payload};
+    if (!to_asker && !may_answer_elsewhere(swim, to))
+        return;
     if (!swim_begin_datagram(swim, MESSAGE_ACK, &ack_structure, &ack))
         return;
     if (to_asker)
@@ -363,7 +387,8 @@ void swim_relay_timer(struct swim *swim, struct timer *timer)
 {
     struct relay *relay = (struct relay *)(void *)timer;
     struct nack_message nack = {.sequence = relay->asked_sequence};
-    if (relay->nack_wanted && swim_begin_datagram(swim, MESSAGE_NACK, &nack_structure, &nack)) {
+    if (relay->nack_wanted && (relay->to_asker || may_answer_elsewhere(swim, &relay->reply_to)) &&
+        swim_begin_datagram(swim, MESSAGE_NACK, &nack_structure, &nack)) {
         if (relay->to_asker)
             swim_piggyback(swim);
         swim_send(swim, &relay->reply_to, false);

@@ -103,6 +103,7 @@ bool swim_init(struct swim *swim, const struct swim_config *config, const struct
     wire_codec_init(&swim->codec, &swim->random);
     swim->codec.keyring = config->keyring;
     swim->codec.label = config->label;
+    swim->codec.label_mode = config->label_mode;
     swim->codec.skip_inbound_label_check = config->skip_inbound_label_check;
     swim->codec.verify_incoming = config->verify_incoming;
     swim->codec.verify_outgoing = config->verify_outgoing;
@@ -284,9 +285,12 @@ void swim_packet(struct swim *swim, const struct endpoint *from, struct span dat
     struct packet_reader reader;
     struct packet_problem problem = packet_open(&reader, &swim->codec, datagram);
     if (problem.error != PACKET_OK) {
+        swim->counters.labels_refused += problem.error == PACKET_LABEL_UNACCEPTABLE;
         log_packet_problem(swim, from, &problem);
         return;
     }
+    swim->counters.plaintext_accepted += reader.was_plain;
+    swim->counters.unlabelled_accepted += reader.was_unlabelled;
     struct heard heard[HEARD_AHEAD];
     size_t count = 0;
     struct span message;
@@ -364,6 +368,7 @@ static void leave_done(struct swim *swim, bool timed_out)
 
 void swim_leave(struct swim *swim, uint64_t timeout)
 {
+    swim_prepare_leave(swim);
     swim->leaving = true;
     uint32_t listeners = swim_other_live_count(swim);
     struct span name = swim_own_name(swim);

@@ -22,8 +22,9 @@
 
 enum {
     INCARNATION_JUMP_MAX = 1024,
-    RELAYS_MAX = 1024,    /* indirect probes in progress for others */
-    PUSH_PULLS_MAX = 128, /* incoming at once, as in the reference */
+    RELAYS_MAX = 1024,           /* indirect probes in progress for others */
+    ANSWERS_ELSEWHERE_MAX = 128, /* in a second, to others than who asked */
+    PUSH_PULLS_MAX = 128,        /* incoming at once, as in the reference */
     GOSSIP_NODES_MAX = 16,
     INDIRECT_CHECKS_MAX = 16,
     USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
@@ -55,6 +56,9 @@ struct swim_hooks {
     /* Adds user messages (type byte MESSAGE_USER first) to a datagram; each costs
      * USER_MESSAGE_OVERHEAD and its own size out of `limit` bytes. */
     void (*broadcasts)(void *context, size_t limit, struct compound *compound);
+    /* Of the `limit` bytes for gossip in the datagram that is about to be filled, those to be left
+     * to user messages. */
+    size_t (*reserve)(void *context, size_t limit);
     /* Appends the state for a push/pull. */
     void (*local_state)(void *context, bool join, struct buffer *out);
     /* Appends what an ack carries; NULL: nothing. */
@@ -108,6 +112,7 @@ enum move_phase {
 /* The own name is held at another address (move.c). */
 struct move {
     enum move_phase phase;
+    bool barred;   /* the member is about to leave */
     uint32_t step; /* how often this phase has spoken */
     struct timer timer;
     struct endpoint old; /* where, and below as it was received */
@@ -115,6 +120,14 @@ struct move {
     uint32_t incarnation; /* held there, at least */
     uint32_t sequence;    /* of the pings */
     uint64_t quiet_until; /* somebody answered: ask no more until then */
+};
+
+/* What happened, ever. */
+struct swim_counters {
+    uint64_t plaintext_accepted;  /* packets and streams, although there is a key */
+    uint64_t unlabelled_accepted; /* likewise, although there is a label */
+    uint64_t labels_refused;      /* packets and streams, for their label or for having none */
+    uint64_t answers_withheld;    /* to third parties, above ANSWERS_ELSEWHERE_MAX */
 };
 
 struct swim {
@@ -151,6 +164,12 @@ struct swim {
     uint32_t push_pulls; /* incoming ones under way */
     size_t stream_bytes; /* held by all readers */
 
+    struct swim_counters counters;
+    struct {
+        uint64_t since; /* one second long */
+        uint32_t count;
+    } answers_elsewhere;
+
     bool leaving;
     struct timer leave_timer, update_timer;
 
@@ -186,6 +205,9 @@ uint32_t swim_join(struct swim *swim, const struct endpoint *to, uint64_t dial_t
 /* Ends a push/pull that joins and is still waiting for its connection: nothing has been said yet.
  * False when it has come further, and goes on. */
 bool swim_cancel_join(struct swim *swim, uint32_t stream);
+
+/* A leave is being announced: no move to another address begins or goes on from here on. */
+void swim_prepare_leave(struct swim *swim);
 
 /* Tells the others that we leave, each of them directly (at most TOLD_DIRECTLY_MAX) and by gossip;
  * EFFECT_SWIM_LEFT when they have been told. */

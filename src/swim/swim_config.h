@@ -4,7 +4,7 @@
 
 #include "effect.h"
 #include "endpoint.h"
-#include "keyring.h"
+#include "packet.h"
 
 #define NANOSECONDS_PER_MS UINT64_C(1000000)
 #define NANOSECONDS_PER_S  UINT64_C(1000000000)
@@ -35,10 +35,11 @@ struct swim_config {
     uint32_t udp_buffer_size;        /* bytes of a gossip datagram before encryption is set aside */
 
     struct keyring *keyring; /* borrowed for the life of the core; NULL: no encryption */
-    struct span label;       /* borrowed for the life of the core */
+    struct span label;       /* borrowed for the life of the core; at most LABEL_SIZE_MAX bytes */
+    enum label_mode label_mode;
     bool skip_inbound_label_check;
-    bool verify_incoming;
-    bool verify_outgoing;
+    bool verify_incoming; /* with a keyring, plaintext is refused */
+    bool verify_outgoing; /* with a keyring, what is sent is encrypted */
     bool compress;
 
     /* Limits on what peers can make grow. */

@@ -119,6 +119,21 @@ static const char *incoming_prefix(const struct sync *sync)
     }
 }
 
+/* Who wants another label closes without a word, which would leave a user none the wiser. */
+static void report_failed_join(struct swim *swim, const struct sync *sync, const char *error)
+{
+    char text[1024];
+    bool was_silent = sync->stage == SYNC_READING && sync->reader.raw.size == 0;
+    if (was_silent && wire_codec_sent_label(&swim->codec).size > 0) {
+        snprintf(text, sizeof text,
+                 "%.512s; whoever has no label, or another one, does not answer a member with the "
+                 "label '%.*s'",
+                 error, SPAN_PRINT(swim->codec.label));
+        error = text;
+    }
+    sync_report_join(swim, sync, false, error);
+}
+
 static void report_failure(struct swim *swim, const struct sync *sync, const char *error)
 {
     char text[FROM_TEXT_SIZE];
@@ -128,7 +143,7 @@ static void report_failure(struct swim *swim, const struct sync *sync, const cha
                          incoming_prefix(sync), error, from_text(sync, text));
         break;
     case SYNC_JOIN:
-        sync_report_join(swim, sync, false, error);
+        report_failed_join(swim, sync, error);
         break;
     case SYNC_PERIODIC:
         swim_log(swim, LOG_LEVEL_ERR, "memberlist: Push/Pull with %.*s failed: %s",
@@ -180,7 +195,8 @@ bool sync_send(struct swim *swim, const struct sync *sync, struct span message)
         return false;
     effect->write.stream = sync->id;
     size_t begin = outbox_begin(&swim->outbox);
-    if (!stream_seal(&swim->codec, sync->kind != SYNC_INCOMING, message, &swim->outbox.arena)) {
+    const struct stream_reader *request = sync->kind == SYNC_INCOMING ? &sync->reader : NULL;
+    if (!stream_seal(&swim->codec, request, message, &swim->outbox.arena)) {
         swim->outbox.arena.failed = false;
         outbox_drop_last(&swim->outbox);
         return false;
@@ -322,6 +338,7 @@ static void reader_failed(struct swim *swim, struct sync *sync)
         unexpected_reply(swim, sync, problem->number);
         return;
     }
+    swim->counters.labels_refused += problem->error == STREAM_LABEL_UNACCEPTABLE;
     buffer_reset(&swim->scratch);
     stream_problem_text(problem, &swim->scratch);
     struct buffer words; /* the scratch is needed for the answer */
@@ -345,11 +362,21 @@ static void warn_of_size(struct swim *swim, struct sync *sync)
     sync->reader.large_sealed_bytes = 0;
 }
 
+/* Once for each stream, when all of its message is there. */
+static void count_protection(struct swim *swim, const struct sync *sync)
+{
+    bool has_label = sync->kind != SYNC_INCOMING || sync->reader.has_label;
+    swim->counters.plaintext_accepted += sync->reader.was_plain;
+    swim->counters.unlabelled_accepted += swim->codec.label.size > 0 && !has_label;
+}
+
 static void take_progress(struct swim *swim, struct sync *sync, enum stream_progress progress)
 {
     swim->stream_bytes += sync->reader.raw.size - sync->counted;
     sync->counted = sync->reader.raw.size;
     warn_of_size(swim, sync);
+    if (progress == STREAM_COMPLETE)
+        count_protection(swim, sync);
     if (progress == STREAM_FAILED)
         reader_failed(swim, sync);
     else if (swim->stream_bytes > swim->config.stream_bytes_max)

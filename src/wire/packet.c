@@ -39,9 +39,16 @@ void wire_codec_fini(struct wire_codec *codec)
     codec->table = NULL;
 }
 
+bool wire_codec_accepts_label(const struct wire_codec *codec, struct span label)
+{
+    return span_equal(label, codec->label) ||
+           (label.size == 0 && codec->label_mode != LABEL_STRICT);
+}
+
 size_t wire_codec_overhead(const struct wire_codec *codec, bool sealed)
 {
-    size_t overhead = codec->label.size > 0 ? 2 + codec->label.size : 0;
+    struct span label = wire_codec_sent_label(codec);
+    size_t overhead = label.size > 0 ? 2 + label.size : 0;
     if (sealed)
         overhead += codec->encryption_version == 0 ? SEAL_OVERHEAD_V0 : SEAL_OVERHEAD_V1;
     return overhead;
@@ -85,7 +92,9 @@ static struct packet_problem problem_of(enum packet_error error)
     return (struct packet_problem){.error = error};
 }
 
-static struct packet_problem strip_label(const struct wire_codec *codec, struct span *bytes)
+/* `used`: the label that is part of the seal. */
+static struct packet_problem strip_label(const struct wire_codec *codec, struct span *bytes,
+                                         struct span *used)
 {
     struct span label = SPAN_EMPTY;
     if (bytes->data[0] == MESSAGE_HAS_LABEL) {
@@ -100,25 +109,30 @@ static struct packet_problem strip_label(const struct wire_codec *codec, struct 
     }
     if (codec->skip_inbound_label_check && label.size > 0)
         return problem_of(PACKET_LABEL_DOUBLE);
-    if (!codec->skip_inbound_label_check && !span_equal(label, codec->label))
+    if (!codec->skip_inbound_label_check && !wire_codec_accepts_label(codec, label))
         return (struct packet_problem){.error = PACKET_LABEL_UNACCEPTABLE, .text = label};
+    *used = codec->skip_inbound_label_check ? codec->label : label;
     return problem_of(PACKET_OK);
 }
 
-static struct packet_problem decrypt(struct wire_codec *codec, struct span *bytes)
+static struct packet_problem decrypt(struct packet_reader *reader, struct span label,
+                                     struct span *bytes)
 {
+    struct wire_codec *codec = reader->codec;
     if (!wire_codec_encrypts(codec))
         return problem_of(PACKET_OK);
     buffer_reset(&codec->plain);
-    enum open_status status = keyring_open(codec->keyring, codec->label, *bytes, &codec->plain);
+    enum open_status status = keyring_open(codec->keyring, label, *bytes, &codec->plain);
     if (status == OPEN_OK) {
         *bytes = buffer_span(&codec->plain);
         return problem_of(PACKET_OK);
     }
     if (status == OPEN_OUT_OF_MEMORY)
         return problem_of(PACKET_OUT_OF_MEMORY);
-    if (!codec->verify_incoming)
+    if (!codec->verify_incoming) {
+        reader->was_plain = true;
         return problem_of(PACKET_OK);
+    }
     return (struct packet_problem){.error = PACKET_DECRYPT_FAILED,
                                    .detail = (int)status,
                                    .number = open_status_number(status, *bytes)};
@@ -143,12 +157,15 @@ struct packet_problem packet_open(struct packet_reader *reader, struct wire_code
     reader->codec = codec;
     reader->depth = 0;
     reader->has_pending = false;
+    reader->was_plain = reader->was_unlabelled = false;
     buffer_reset(&codec->expanded);
     if (datagram.size == 0)
         return problem_of(PACKET_EMPTY);
-    struct packet_problem problem = strip_label(codec, &datagram);
+    struct span label = SPAN_EMPTY;
+    struct packet_problem problem = strip_label(codec, &datagram, &label);
+    reader->was_unlabelled = label.size != codec->label.size;
     if (problem.error == PACKET_OK)
-        problem = decrypt(codec, &datagram);
+        problem = decrypt(reader, label, &datagram);
     if (problem.error == PACKET_OK)
         problem = verify_checksum(&datagram);
     if (problem.error == PACKET_OK) {
@@ -449,12 +466,13 @@ bool packet_seal(struct wire_codec *codec, const struct compound *compound, bool
     const size_t start = out->size;
     const bool had_failed = out->failed;
     bool done = true;
-    if (codec->label.size > 0) {
-        uint8_t header[2] = {MESSAGE_HAS_LABEL, (uint8_t)codec->label.size};
-        done = buffer_append(out, header, sizeof header) && buffer_append_span(out, codec->label);
+    const struct span label = wire_codec_sent_label(codec);
+    if (label.size > 0) {
+        uint8_t header[2] = {MESSAGE_HAS_LABEL, (uint8_t)label.size};
+        done = buffer_append(out, header, sizeof header) && buffer_append_span(out, label);
     }
     if (done && wire_codec_encrypts(codec) && codec->verify_outgoing)
-        done = keyring_seal(codec->keyring, codec->encryption_version, codec->random, codec->label,
+        done = keyring_seal(codec->keyring, codec->encryption_version, codec->random, label,
                             message, out);
     else if (done)
         done = buffer_append_span(out, message);

@@ -22,11 +22,21 @@ enum {
     LABEL_SIZE_MAX = 255,
 };
 
+/* How far a cluster has come with its label. Members of neighbouring modes understand each other
+ * (and those without a label, members that accept it), so that a running cluster can be taken from
+ * one to the next member by member. */
+enum label_mode {
+    LABEL_STRICT, /* sent, and nothing is read without it */
+    LABEL_SEND,   /* sent; what comes may have it or none */
+    LABEL_ACCEPT, /* not sent; what comes may have it or none */
+};
+
 /* What packets and streams of one cluster have in common. */
 struct wire_codec {
     struct keyring *keyring; /* borrowed; NULL or empty: encryption is off */
     struct span label;       /* borrowed; empty: none */
-    bool skip_inbound_label_check;
+    enum label_mode label_mode;
+    bool skip_inbound_label_check; /* somebody else has checked labels and taken them off */
     bool verify_incoming;
     bool verify_outgoing;
     bool compress;
@@ -48,6 +58,15 @@ static inline bool wire_codec_encrypts(const struct wire_codec *codec)
 {
     return keyring_count(codec->keyring) > 0;
 }
+
+/* The label that what we send ourselves carries; empty: none. */
+static inline struct span wire_codec_sent_label(const struct wire_codec *codec)
+{
+    return codec->label_mode == LABEL_ACCEPT ? SPAN_EMPTY : codec->label;
+}
+
+/* Whether what comes may carry this label (empty: none). */
+bool wire_codec_accepts_label(const struct wire_codec *codec, struct span label);
 
 /* Bytes that label and encryption add to a datagram of ours: what a size budget sets aside.
  * `sealed`: whether to count the encryption. */
@@ -95,6 +114,8 @@ struct packet_reader {
     int depth;
     struct span pending; /* a message not yet looked at */
     bool has_pending;
+    bool was_plain;      /* it came unencrypted although there is a key */
+    bool was_unlabelled; /* it came without a label although there is one */
 };
 
 /* Peels off label, encryption and checksum. On an error nothing of the datagram may be used. */

@@ -34,6 +34,7 @@ void stream_reader_init(struct stream_reader *reader, struct wire_codec *codec, 
         .from_connector = from_connector,
         .stage = from_connector ? STAGE_LABEL : STAGE_FRAME,
         .label_done = !from_connector,
+        .has_label = !from_connector && wire_codec_sent_label(codec).size > 0,
     };
     buffer_init(&reader->raw, maximum);
 }
@@ -65,13 +66,14 @@ static bool end_label(struct stream_reader *reader, struct span label)
     const struct wire_codec *codec = reader->codec;
     if (codec->skip_inbound_label_check && label.size > 0)
         return fail(reader, STREAM_LABEL_DOUBLE, 0);
-    if (!codec->skip_inbound_label_check && !span_equal(label, codec->label)) {
+    if (!codec->skip_inbound_label_check && !wire_codec_accepts_label(codec, label)) {
         fail(reader, STREAM_LABEL_UNACCEPTABLE, 0);
         reader->problem.text = label;
         return true;
     }
     if (label.size > 0)
         buffer_consume(&reader->raw, 2 + label.size);
+    reader->has_label = codec->skip_inbound_label_check ? codec->label.size > 0 : label.size > 0;
     reader->label_done = true;
     reader->stage = STAGE_FRAME;
     return true;
@@ -106,6 +108,7 @@ static bool read_frame(struct stream_reader *reader)
     } else {
         if (encrypts && reader->codec->verify_incoming)
             return fail(reader, STREAM_NOT_ENCRYPTED, 0);
+        reader->was_plain = encrypts;
         reader->stage = STAGE_TYPE;
     }
     return true;
@@ -120,20 +123,21 @@ static void replace_message(struct stream_reader *reader, struct buffer *message
     reader->scanned = 0;
 }
 
-static size_t seal_associated(const struct wire_codec *codec, const uint8_t *header,
+static size_t seal_associated(struct span label, const uint8_t *header,
                               uint8_t associated[SEAL_HEADER_SIZE + LABEL_SIZE_MAX])
 {
-    size_t label_size = codec->label.size < LABEL_SIZE_MAX ? codec->label.size : LABEL_SIZE_MAX;
+    size_t label_size = label.size < LABEL_SIZE_MAX ? label.size : LABEL_SIZE_MAX;
     memcpy(associated, header, SEAL_HEADER_SIZE);
     if (label_size > 0)
-        memcpy(associated + SEAL_HEADER_SIZE, codec->label.data, label_size);
+        memcpy(associated + SEAL_HEADER_SIZE, label.data, label_size);
     return SEAL_HEADER_SIZE + label_size;
 }
 
 static bool unseal(struct stream_reader *reader, struct span sealed)
 {
     uint8_t associated[SEAL_HEADER_SIZE + LABEL_SIZE_MAX];
-    size_t associated_size = seal_associated(reader->codec, reader->raw.data, associated);
+    struct span label = reader->has_label ? reader->codec->label : SPAN_EMPTY;
+    size_t associated_size = seal_associated(label, reader->raw.data, associated);
     struct buffer plain;
     buffer_init(&plain, reader->raw.maximum);
     enum open_status status = keyring_open(reader->codec->keyring,
@@ -542,7 +546,8 @@ struct span push_pull_user_state(const struct push_pull_reader *reader)
 
 /* --- writing --- */
 
-static bool seal_message(struct wire_codec *codec, struct span message, struct buffer *out)
+static bool seal_message(struct wire_codec *codec, struct span label, struct span message,
+                         struct buffer *out)
 {
     if (!wire_codec_encrypts(codec) || !codec->verify_outgoing)
         return buffer_append_span(out, message);
@@ -557,13 +562,14 @@ static bool seal_message(struct wire_codec *codec, struct span message, struct b
         (uint8_t)sealed_size,
     };
     uint8_t associated[SEAL_HEADER_SIZE + LABEL_SIZE_MAX];
-    size_t associated_size = seal_associated(codec, header, associated);
+    size_t associated_size = seal_associated(label, header, associated);
     return buffer_append(out, header, sizeof header) &&
            keyring_seal(codec->keyring, codec->encryption_version, codec->random,
                         span_make(associated, associated_size), message, out);
 }
 
-static bool compress_and_seal(struct wire_codec *codec, struct span message, struct buffer *out)
+static bool compress_and_seal(struct wire_codec *codec, struct span label, struct span message,
+                              struct buffer *out)
 {
     /* Not the codec's scratch: a state of many megabytes would stay there for ever. */
     struct buffer packed;
@@ -571,26 +577,29 @@ static bool compress_and_seal(struct wire_codec *codec, struct span message, str
     buffer_init(&packed, SIZE_MAX);
     buffer_init(&compressed, SIZE_MAX);
     bool done = compress_message_write(codec, message, &packed, &compressed) &&
-                seal_message(codec, buffer_span(&compressed), out);
+                seal_message(codec, label, buffer_span(&compressed), out);
     buffer_fini(&packed);
     buffer_fini(&compressed);
     return done;
 }
 
-bool stream_seal(struct wire_codec *codec, bool as_connector, struct span message,
+bool stream_seal(struct wire_codec *codec, const struct stream_reader *request, struct span message,
                  struct buffer *out)
 {
     const size_t start = out->size;
     const bool had_failed = out->failed;
     bool done = true;
-    if (as_connector && codec->label.size > 0) {
-        uint8_t header[2] = {MESSAGE_HAS_LABEL, (uint8_t)codec->label.size};
-        done = buffer_append(out, header, sizeof header) && buffer_append_span(out, codec->label);
+    struct span label = request && !request->has_label ? SPAN_EMPTY : codec->label;
+    if (!request)
+        label = wire_codec_sent_label(codec);
+    if (!request && label.size > 0) {
+        uint8_t header[2] = {MESSAGE_HAS_LABEL, (uint8_t)label.size};
+        done = buffer_append(out, header, sizeof header) && buffer_append_span(out, label);
     }
     if (done && codec->compress)
-        done = compress_and_seal(codec, message, out);
+        done = compress_and_seal(codec, label, message, out);
     else if (done)
-        done = seal_message(codec, message, out);
+        done = seal_message(codec, label, message, out);
     if (!done) {
         buffer_truncate(out, start);
         out->failed = had_failed;

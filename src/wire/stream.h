@@ -4,6 +4,8 @@
  *     connector:  [label]  then  0a length(4) sealed   or   message
  *     responder:           then  0a length(4) sealed   or   message
  *
+ * The connector's label is part of what seals either direction.
+ *
  * The message is bare or inside one compress message. A plaintext message has no length: it ends
  * where its parts end, so it is scanned as it arrives. */
 #ifndef WIRE_STREAM_H
@@ -61,6 +63,8 @@ struct stream_reader {
     struct stream_problem problem; /* why it failed; text borrows from the reader */
     size_t large_sealed_bytes;     /* announced by a sealed frame above the warning mark, or 0 */
     struct buffer raw;             /* as received, or as decrypted or decompressed */
+    bool has_label;                /* the connector said, or its request to come says, our label */
+    bool was_plain;                /* it came unencrypted although there is a key */
 
     /* private to stream.c */
     struct wire_codec *codec; /* borrowed */
@@ -107,9 +111,9 @@ bool push_pull_next(struct push_pull_reader *reader, struct push_node_state *nod
 struct span push_pull_user_state(const struct push_pull_reader *reader);
 
 /* Appends the stream's bytes for one message: the label header (connector only), then the message
- * compressed and sealed as the codec says. False when memory is out or out->maximum would be
- * passed; nothing is appended then. */
-bool stream_seal(struct wire_codec *codec, bool as_connector, struct span message,
+ * compressed and sealed as the codec says. `request`: what this answers; NULL: we connect. False
+ * when memory is out or out->maximum would be passed; nothing is appended then. */
+bool stream_seal(struct wire_codec *codec, const struct stream_reader *request, struct span message,
                  struct buffer *out);
 
 #endif

@@ -44,7 +44,7 @@ def test_the_name_of_a_member_that_lives_stays_with_it(cluster, reference, peers
     rest = list(cluster.agents)
     thief = cluster.agent(OURS, holder.name, join=rest[:1])
     thief.wait_log(r"serf: Node name conflicts with another node at ")
-    thief.wait_exit()
+    assert thief.wait_exit() == 3
     assert thief.log_lines("serf: minority in name conflict resolution, quit")
     time.sleep(WATCH_SECONDS)
     cluster.healthy_after(agents=rest)

@@ -32,6 +32,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     struct stream_reader pieces, whole;
     bool from_connector = data[0] & 1;
+    static const enum label_mode modes[] = {LABEL_STRICT, LABEL_SEND, LABEL_ACCEPT, LABEL_STRICT};
+    codec.label_mode = modes[data[0] >> 1 & 3];
+    codec.label = data[0] & 8 ? span_text("blue") : SPAN_EMPTY;
     size_t step = 1 + data[1] % 64;
     data += 2;
     size -= 2;

@@ -31,12 +31,24 @@ static void say(struct node *node, const char *text)
 static void say_limits(struct node *node)
 {
     const struct serf_config *serf = &node->config.serf;
-    char text[128];
+    char text[192];
     snprintf(text, sizeof(text),
              "fake: events %u, queries %u, answers %u, coordinates %d, vote %d, "
-             "expressions %d",
+             "expressions %d, queues %u %u",
              serf->user_event_size_limit, serf->query_size_limit, serf->query_response_size_limit,
-             serf->coordinates, serf->resolve_name_conflicts, serf->expression_matches != NULL);
+             serf->coordinates, serf->resolve_name_conflicts, serf->expression_matches != NULL,
+             serf->queue_depth_warning, serf->max_queue_depth);
+    say(node, text);
+}
+
+/* And what keeps strangers out. */
+static void say_protection(struct node *node)
+{
+    const struct serf_config *serf = &node->config.serf;
+    char text[128];
+    snprintf(text, sizeof(text), "fake: label '%.*s' mode %d, verify %d %d, leave within %llu s",
+             SPAN_PRINT(serf->swim.label), (int)serf->swim.label_mode, serf->swim.verify_incoming,
+             serf->swim.verify_outgoing, (unsigned long long)(serf->leave_timeout / 1000000000));
     say(node, text);
 }
 
@@ -61,6 +73,7 @@ struct node *node_new(struct loop *loop, const struct node_config *config, struc
     snprintf(text, sizeof(text), "fake: meta of %zu bytes", config->serf.swim.meta.size);
     say(node, text);
     say_limits(node);
+    say_protection(node);
     if (strcmp(node->name, "keyed") == 0) {
         loop_task_init(&node->task, node->loop, change_keyring, node);
         loop_defer(&node->task);

@@ -140,13 +140,15 @@ static void start_prints_notices_banner_and_log_in_order(void **state)
 static void the_member_is_told_the_limits_of_events_and_queries(void **state)
 {
     (void)state;
-    const char *file = write_test_file(
-        "a.json", "{\"user_event_size_limit\": 700, \"query_size_limit\": 800, "
-                  "\"query_response_size_limit\": 900, \"disable_coordinates\": true, "
-                  "\"disable_name_resolution\": true}");
+    const char *file =
+        write_test_file("a.json", "{\"user_event_size_limit\": 700, \"query_size_limit\": 800, "
+                                  "\"query_response_size_limit\": 900, \"queue_depth_warning\": 7, "
+                                  "\"max_queue_depth\": 8, \"disable_coordinates\": true, "
+                                  "\"disable_name_resolution\": true}");
     char *changed[] = {"agent", "-config-file", (char *)file, NULL};
     start_and_wait(changed);
-    wait_for("fake: events 700, queries 800, answers 900, coordinates 0, vote 0, expressions 1\n");
+    wait_for("fake: events 700, queries 800, answers 900, coordinates 0, vote 0, expressions 1, "
+             "queues 7 8\n");
 }
 
 static void a_keyring_that_changes_is_written_to_its_file(void **state)
@@ -219,6 +221,50 @@ static void a_second_signal_ends_a_leave_at_once(void **state)
     assert_contains(text, "[WARN] serf: Shutdown without a Leave\n");
 }
 
+static void a_leave_that_takes_longer_than_leave_timeout_is_given_up(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-node", "stuck", "-leave-timeout", "1s", NULL};
+    start_and_wait(argv);
+    assert_contains(text, "fake: label '' mode 0, verify 1 1, leave within 1 s\n");
+    kill(child, SIGINT);
+    assert_int_equal(wait_for_end(), 1);
+    assert_contains(text, "[WARN] serf: timeout while waiting for graceful leave\n");
+}
+
+static void an_open_door_is_passed_on_and_warned_of(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent",
+                    "-label",
+                    "blue",
+                    "-label-mode",
+                    "accept",
+                    "-encrypt",
+                    "AAAAAAAAAAAAAAAAAAAAAA==",
+                    "-encrypt-verify-incoming=false",
+                    "-encrypt-verify-outgoing=false",
+                    NULL};
+    start_and_wait(argv);
+    assert_contains(text, "fake: label 'blue' mode 2, verify 0 0, leave within 15 s\n");
+    wait_for("[WARN] agent: label_mode is accept: gossip without the label is accepted");
+    assert_contains(text, "[WARN] agent: encrypt_verify_incoming is false: gossip that is not "
+                          "encrypted is accepted, from anybody");
+    assert_contains(text, "[WARN] agent: encrypt_verify_outgoing is false");
+}
+
+static void a_closed_door_is_no_warning(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", "-label", "blue", "-encrypt", "AAAAAAAAAAAAAAAAAAAAAA==", NULL};
+    start_and_wait(argv);
+    assert_contains(text, "fake: label 'blue' mode 0, verify 1 1, leave within 15 s\n");
+    kill(child, SIGTERM);
+    wait_for_end();
+    assert_null(strstr(text, "label_mode"));
+    assert_null(strstr(text, "encrypt_verify"));
+}
+
 static void hangup_applies_what_it_can_and_names_the_rest(void **state)
 {
     (void)state;
@@ -268,6 +314,8 @@ static void each_changed_key_that_waits_for_a_restart_is_named(void **state)
     (void)state;
     const char *file = write_test_file("a.json", "{}");
     char *argv[] = {"agent", "-config-file", (char *)file, NULL};
+    struct agent_config defaults;
+    agent_config_init(&defaults);
     start_and_wait(argv);
     for (size_t i = 0; i < config_key_count; i++) {
         static const char *const values[] = {
@@ -280,7 +328,8 @@ static void each_changed_key_that_waits_for_a_restart_is_named(void **state)
         if (key->type == CONFIG_SECTION || key->reload != RELOAD_RESTART || dot)
             continue;
         snprintf(contents, sizeof(contents), "{\"%s\": %s}", key->name,
-                 key->flag_is_opposite                 ? "false"
+                 key->type == CONFIG_BOOL && *(const bool *)((char *)&defaults + key->offset)
+                     ? "false"
                  : strcmp(key->name, "interface") == 0 ? "\"lo\""
                                                        : values[key->type]);
         write_test_file("a.json", contents);
@@ -292,6 +341,7 @@ static void each_changed_key_that_waits_for_a_restart_is_named(void **state)
     }
     kill(child, SIGTERM);
     wait_for_end();
+    agent_config_fini(&defaults);
 }
 
 static void checking_the_configuration_starts_nothing(void **state)
@@ -382,11 +432,11 @@ static void retry_join_begins_when_the_log_streams(void **state)
     wait_for_end();
 }
 
-static void the_loser_of_a_name_conflict_does_not_exit_with_0(void **state)
+static void the_loser_of_a_name_conflict_exits_with_3(void **state)
 {
     (void)state;
     char *argv[] = {"agent", "-node", "loser", "-retry-join", "a", NULL};
-    assert_int_equal(run_agent(argv), 1);
+    assert_int_equal(run_agent(argv), 3);
     assert_contains(text, "[WARN] agent: Serf shutdown detected, quitting\n");
 }
 
@@ -523,7 +573,10 @@ int main(void)
         TEST(a_reload_that_fails_changes_nothing),
         TEST(a_reload_leaves_the_tags_of_a_tags_file_alone),
         TEST(retry_join_begins_when_the_log_streams),
-        TEST(the_loser_of_a_name_conflict_does_not_exit_with_0),
+        TEST(a_leave_that_takes_longer_than_leave_timeout_is_given_up),
+        TEST(an_open_door_is_passed_on_and_warned_of),
+        TEST(a_closed_door_is_no_warning),
+        TEST(the_loser_of_a_name_conflict_exits_with_3),
         TEST(a_start_that_fails_shows_its_log_and_then_why),
         TEST(a_join_at_start_that_fails_ends_the_agent),
         TEST(every_refusal_is_one_line_and_status_1),

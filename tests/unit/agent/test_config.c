@@ -62,6 +62,8 @@ static void defaults_are_those_of_the_reference(void **state)
     assert_int_equal(config.broadcast_timeout, 5000000000);
     assert_int_equal(config.reconnect_timeout, 86400000000000);
     assert_true(config.enable_compression);
+    assert_true(config.encrypt_verify_incoming && config.encrypt_verify_outgoing);
+    assert_null(config.label);
     assert_false(config.leave_on_terminate);
     agent_config_fini(&config);
 }

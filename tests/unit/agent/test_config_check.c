@@ -72,6 +72,50 @@ static void handler_settings_have_a_range(void **state)
     assert_check_fails("-handler-timeout", "-1s", "Invalid handler_timeout: -1s is negative");
 }
 
+static void labels_and_their_modes_are_checked(void **state)
+{
+    (void)state;
+    static const char *const modes[] = {"accept", "send", "strict"};
+    static const enum label_mode expected[] = {LABEL_ACCEPT, LABEL_SEND, LABEL_STRICT};
+    char label[258] = "";
+    for (int i = 0; i < 3; i++) {
+        char *argv[] = {"agent", "-label", "blue", "-label-mode", (char *)modes[i], NULL};
+        load(5, argv);
+        assert_true(agent_config_check(&config, &error));
+        assert_int_equal(agent_config_label_mode(&config), expected[i]);
+        agent_config_fini(&config);
+    }
+    memset(label, 'x', 255);
+    load_flag("-label", label);
+    assert_true(agent_config_check(&config, &error));
+    assert_int_equal(agent_config_label_mode(&config), LABEL_STRICT);
+    agent_config_fini(&config);
+    label[255] = 'x';
+    assert_check_fails("-label", label, "Invalid label: could not use \"xxx");
+    assert_non_null(strstr(buffer_text(&error), "it has 256 bytes, of 255 at most"));
+    assert_check_fails("-label-mode", "Strict",
+                       "Invalid label_mode: Strict; it is accept, send or");
+    assert_check_fails("-label-mode", "send", "Invalid label_mode: send without a label; set");
+}
+
+static void who_encrypts_nothing_may_not_demand_it(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent",
+                    "-encrypt",
+                    "AAAAAAAAAAAAAAAAAAAAAA==",
+                    "-encrypt-verify-outgoing=false",
+                    "-encrypt-verify-incoming=false",
+                    NULL};
+    load(4, argv);
+    assert_false(agent_config_check(&config, &error));
+    assert_starts_with(buffer_text(&error), "Invalid encrypt_verify_outgoing: false while");
+    agent_config_fini(&config);
+    load(5, argv);
+    assert_true(agent_config_check(&config, &error));
+    agent_config_fini(&config);
+}
+
 static void an_interface_must_exist(void **state)
 {
     (void)state;
@@ -88,9 +132,18 @@ static void collect(void *context, const char *text)
 static void notices_warn_and_mend(void **state)
 {
     (void)state;
-    char *argv[] = {
-        "agent",   "-role",       "web", "-retry-interval", "10ms", "-broadcast-timeout", "-5s",
-        "-rejoin", "-discover=x", NULL};
+    char *argv[] = {"agent",
+                    "-role",
+                    "web",
+                    "-retry-interval",
+                    "10ms",
+                    "-broadcast-timeout",
+                    "-5s",
+                    "-rejoin",
+                    "-discover=x",
+                    "-leave-timeout=-1s",
+                    "-encrypt-verify-incoming=false",
+                    NULL};
     struct buffer notices;
     buffer_init(&notices, 4096);
     load(ARGUMENT_COUNT(argv), argv);
@@ -99,10 +152,14 @@ static void notices_warn_and_mend(void **state)
                         "Deprecation warning: 'Role' has been replaced with 'Tags'\n"
                         "Warning: 'RetryInterval' is too low. Setting to 1s\n"
                         "Warning: 'BroadcastTimeout' is too low. Setting to 1s\n"
+                        "Warning: 'LeaveTimeout' is too low. Setting to 1s\n"
+                        "Warning: 'encrypt_verify_incoming' and 'encrypt_verify_outgoing' have no "
+                        "effect without an encryption key\n"
                         "Warning: 'RejoinAfterLeave' enabled without snapshot file\n"
                         "Warning: 'discover' has no effect in this version\n");
     assert_int_equal(config.retry_interval, 1000000000);
     assert_int_equal(config.broadcast_timeout, 1000000000);
+    assert_int_equal(config.leave_timeout, 1000000000);
     agent_config_fini(&config);
     buffer_fini(&notices);
 }
@@ -161,6 +218,26 @@ static void the_protocol_has_a_range(void **state)
     agent_config_fini(&config);
     load_flag("-protocol", "-3");
     assert_true(agent_config_check_limits(&config, &error));
+    agent_config_fini(&config);
+}
+
+static void queue_depths_have_a_range(void **state)
+{
+    (void)state;
+    char *argv[] = {"agent", NULL};
+    static const int64_t bad[] = {-1, 1048577};
+    load(1, argv);
+    for (int i = 0; i < 2; i++) {
+        buffer_reset(&error);
+        config.max_queue_depth = bad[i];
+        assert_false(agent_config_check_limits(&config, &error));
+        assert_starts_with(buffer_text(&error), "max_queue_depth is ");
+        config.max_queue_depth = 1;
+        config.queue_depth_warning = bad[i];
+        assert_false(agent_config_check_limits(&config, &error));
+        config.queue_depth_warning = 1048576;
+        assert_true(agent_config_check_limits(&config, &error));
+    }
     agent_config_fini(&config);
 }
 
@@ -436,10 +513,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(event_filters_are_checked),
         TEST(handler_settings_have_a_range),
+        TEST(labels_and_their_modes_are_checked),
+        TEST(who_encrypts_nothing_may_not_demand_it),
         TEST(an_interface_must_exist),
         TEST(notices_warn_and_mend),
         TEST(a_plain_configuration_has_no_notices),
         TEST(log_level_facility_profile_and_key_are_checked),
+        TEST(queue_depths_have_a_range),
         TEST(the_protocol_has_a_range),
         TEST(addresses_have_the_forms_of_the_reference),
         TEST(an_interface_alone_chooses_the_address),

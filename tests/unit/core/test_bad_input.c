@@ -238,6 +238,45 @@ static void an_answer_sent_to_a_third_party_carries_no_gossip(void **state)
     network_free(network);
 }
 
+static uint32_t answers_withheld(struct network *network)
+{
+    struct serf_stats stats;
+    serf_stats(network->hosts[0].serf, &stats);
+    return (uint32_t)stats.answers_withheld;
+}
+
+static uint32_t traced(struct network *network, const char *text)
+{
+    uint32_t times = 0;
+    for (const char *p = buffer_text(&network->trace); (p = strstr(p, text)); p++)
+        times++;
+    return times;
+}
+
+static void answers_to_third_parties_are_few(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    static const uint8_t victim[4] = {192, 0, 2, 1};
+    struct ping_message ping = {.sequence = 1,
+                                .node = span_text("a"),
+                                .source_port = 53,
+                                .source_address = span_make(victim, 4)};
+    struct ping_message honest = {.sequence = 2, .node = span_text("a")};
+    network->tracing = true;
+    for (uint32_t second = 1; second <= 3; second++) {
+        for (int i = 0; i < 1000; i++)
+            send(network, MESSAGE_PING, &ping_structure, &ping);
+        send(network, MESSAGE_PING, &ping_structure, &honest);
+        assert_int_equal(traced(network, "a 192.0.2.1:53 "), second * 128);
+        assert_int_equal(answers_withheld(network), second * (1000 - 128));
+        assert_int_equal(traced(network, "a 10.9.9.9:7946 "), second); /* who asks is answered */
+        network_run(network, SECONDS(1));
+    }
+    assert_in_range(host_logged_times(&network->hosts[0], "Not answering 192.0.2.1:53"), 1, 10);
+    network_free(network);
+}
+
 static void a_leave_from_behind_a_full_queue_still_ends(void **state)
 {
     (void)state;
@@ -704,6 +743,7 @@ int main(void)
         cmocka_unit_test(a_name_that_nobody_knows_has_no_last_incarnation),
         cmocka_unit_test(forged_news_about_oneself_is_refuted_without_a_flood_of_lines),
         cmocka_unit_test(an_answer_sent_to_a_third_party_carries_no_gossip),
+        cmocka_unit_test(answers_to_third_parties_are_few),
         cmocka_unit_test(a_leave_from_behind_a_full_queue_still_ends),
         cmocka_unit_test(a_queue_holds_what_its_limits_say),
         cmocka_unit_test(two_spellings_of_one_ipv4_address_are_one_address),

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "packet.h"
+#include "serf_message.h"
 #include "virtual_network.h"
 
 #include <stdio.h>
@@ -49,6 +51,101 @@ static void everybody_hears_a_goodbye_that_gossip_does_not_carry(void **state)
         assert_false(host_logged(&network->hosts[i], "EventMemberFailed"));
     }
     network_free(network);
+}
+
+/* What a leaver sends of its leave: datagrams with the intent, and with the goodbye. */
+struct leave_seen {
+    struct network *network;
+    struct wire_codec codec;
+    uint32_t leaver;
+    uint64_t last_intent, first_goodbye;
+    uint32_t intents, goodbyes;
+};
+
+static void look_for_leave(void *context, const struct host *from, const struct effect *effect)
+{
+    struct leave_seen *seen = context;
+    struct packet_reader reader;
+    struct packet_problem problem = packet_open(&reader, &seen->codec, effect->packet.datagram);
+    struct span message;
+    bool intent = false, goodbye = false;
+    assert_int_equal(problem.error, PACKET_OK);
+    if (from->number != seen->leaver)
+        return;
+    while (packet_next(&reader, &message, &problem)) {
+        intent = intent || (message.data[0] == MESSAGE_USER && message.data[1] == SERF_LEAVE);
+        goodbye = goodbye || message.data[0] == MESSAGE_DEAD;
+    }
+    assert_false(intent && goodbye);
+    if (intent)
+        seen->last_intent = seen->network->now;
+    if (goodbye && seen->goodbyes == 0)
+        seen->first_goodbye = seen->network->now;
+    seen->intents += intent;
+    seen->goodbyes += goodbye;
+}
+
+static struct leave_seen leave_watched(struct network *network, uint32_t leaver)
+{
+    struct leave_seen seen = {.network = network, .leaver = leaver};
+    wire_codec_init(&seen.codec, &network->random);
+    network->look = look_for_leave;
+    network->look_context = &seen;
+    host_leave(network, &network->hosts[leaver]);
+    for (int i = 0; i < 400 && serf_state(network->hosts[leaver].serf) != SERF_LEFT; i++)
+        network_run(network, SECONDS(1) / 10);
+    assert_int_equal(serf_state(network->hosts[leaver].serf), SERF_LEFT);
+    network->look = NULL;
+    wire_codec_fini(&seen.codec);
+    return seen;
+}
+
+static void a_goodbye_follows_the_intent_after_a_gossip_interval_and_never_with_it(void **state)
+{
+    (void)state;
+    struct serf_config config = network_config();
+    for (uint32_t size = 2; size <= 40; size += 6) {
+        struct network *network = joined_at_once(size, &config);
+        assert_true(network_run_until(network, SECONDS(60), network_agrees));
+        struct leave_seen seen = leave_watched(network, 1);
+        assert_true(seen.intents >= size - 1 && seen.goodbyes >= size - 1);
+        assert_true(seen.first_goodbye - seen.last_intent >= config.swim.gossip_interval);
+        network_free(network);
+    }
+}
+
+static void an_intent_that_nobody_could_be_told_is_taken_back_before_the_goodbye(void **state)
+{
+    (void)state;
+    struct serf_config config = network_config();
+    config.leave_timeout = SECONDS(1) / 10; /* sooner than the first tick of gossip */
+    struct network *network = joined_at_once(5, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    struct leave_seen seen = leave_watched(network, 1);
+    assert_true(seen.intents > 0 && seen.goodbyes > 0);
+    assert_true(seen.first_goodbye > seen.last_intent);
+    network_free(network);
+}
+
+static void a_leave_ends_within_its_timeout_whatever_is_lost(void **state)
+{
+    (void)state;
+    static const uint32_t timeouts[] = {1, 3, 15, 60};
+    for (int i = 0; i < 4; i++) {
+        struct serf_config config = without_gossip(); /* no broadcast ever ends */
+        config.leave_timeout = SECONDS(timeouts[i]);
+        config.broadcast_timeout = SECONDS(30);
+        struct network *network = joined_at_once(5, &config);
+        assert_true(network_run_until(network, SECONDS(60), network_agrees));
+        uint32_t command = host_leave(network, &network->hosts[1]);
+        network_run(network, config.leave_timeout);
+        assert_int_equal(network->hosts[1].done_command, command);
+        assert_int_equal(serf_state(network->hosts[1].serf), SERF_LEFT);
+        network_run(network, SECONDS(1));
+        for (uint32_t k = 0; k < 5; k++)
+            assert_true(k == 1 || host_sees(&network->hosts[k], "n2") == STATUS_LEFT);
+        network_free(network);
+    }
 }
 
 static void a_goodbye_is_known_everywhere_within_a_second(void **state)
@@ -151,6 +248,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_hears_a_goodbye_that_gossip_does_not_carry),
+        cmocka_unit_test(a_goodbye_follows_the_intent_after_a_gossip_interval_and_never_with_it),
+        cmocka_unit_test(an_intent_that_nobody_could_be_told_is_taken_back_before_the_goodbye),
+        cmocka_unit_test(a_leave_ends_within_its_timeout_whatever_is_lost),
         cmocka_unit_test(a_goodbye_is_known_everywhere_within_a_second),
         cmocka_unit_test(a_leave_amid_a_join_is_heard_by_whom_it_reached),
         cmocka_unit_test(a_leave_does_not_wait_for_a_join_that_hangs),

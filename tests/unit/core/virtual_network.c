@@ -254,6 +254,8 @@ static void send_packet(struct network *network, struct host *from, const struct
                       from->name, endpoint_text(&effect->packet.to, where),
                       effect->packet.datagram.size);
     }
+    if (network->look)
+        network->look(network->look_context, from, effect);
     if (!to || network->links[from->number][to->number].packets_lost ||
         random_unit(&network->random) < network->packet_loss)
         return;

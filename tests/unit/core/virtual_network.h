@@ -49,6 +49,9 @@ struct network {
     bool service_down;       /* it refuses all connections */
     struct buffer trace;     /* a line a packet, when `tracing` */
     bool tracing;
+    /* Sees every datagram that is sent, also those that get lost. */
+    void (*look)(void *context, const struct host *from, const struct effect *effect);
+    void *look_context;
 
     struct network_event *events; /* a heap */
     size_t event_count, event_capacity;

@@ -314,7 +314,7 @@ static bool seal_stream(void)
     wire_codec_init(&codec, &source);
     codec.keyring = ready_keyring();
     buffer_init(&out, 10000);
-    bool done = stream_seal(&codec, true, push_pull, &out);
+    bool done = stream_seal(&codec, NULL, push_pull, &out);
     assert_true(done || out.size == 0);
     buffer_fini(&out);
     keyring_free(codec.keyring);
@@ -378,7 +378,7 @@ static bool seal_prepared(bool encrypted, struct buffer *packet, struct buffer *
     compound_init(&compound);
     bool done = compound_add(&compound, ping) && compound_add(&compound, push_pull) &&
                 packet_seal(&codec, &compound, true, packet) &&
-                stream_seal(&codec, true, push_pull, stream);
+                stream_seal(&codec, NULL, push_pull, stream);
     compound_fini(&compound);
     keyring_free(codec.keyring);
     wire_codec_fini(&codec);

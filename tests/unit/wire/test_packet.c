@@ -425,6 +425,45 @@ static void a_label_must_be_the_configured_one(void **state)
                    "discarding packet with unacceptable label \"blue\":");
 }
 
+static void take_stage(int stage)
+{
+    static const enum label_mode modes[] = {LABEL_STRICT, LABEL_ACCEPT, LABEL_SEND, LABEL_STRICT};
+    codec.label_mode = modes[stage];
+    codec.label = stage == 0 ? SPAN_EMPTY : span_text("blue");
+}
+
+static void each_stage_of_a_labels_introduction_understands_its_neighbours(void **state)
+{
+    (void)state;
+    static const bool expected[4][4] = {{true, true, true, false},
+                                        {true, true, true, false},
+                                        {false, true, true, true},
+                                        {false, true, true, true}};
+    struct compound compound;
+    compound_init(&compound);
+    assert_true(compound_add(&compound, hex(A7)));
+    for (int encrypted = 0; encrypted <= 1; encrypted++) {
+        if (encrypted)
+            encrypt_with(K16);
+        for (int sender = 0; sender < 4; sender++)
+            for (int receiver = 0; receiver < 4; receiver++) {
+                take_stage(sender);
+                buffer_reset(&out);
+                assert_true(packet_seal(&codec, &compound, false, &out));
+                take_stage(receiver);
+                problem = packet_open(&reader, &codec, buffer_span(&out));
+                assert_int_equal(problem.error, expected[sender][receiver]
+                                                    ? PACKET_OK
+                                                    : PACKET_LABEL_UNACCEPTABLE);
+                if (problem.error != PACKET_OK)
+                    continue;
+                assert_int_equal(reader.was_unlabelled, sender <= 1 && receiver >= 1);
+                assert_next_is(hex(A7));
+            }
+    }
+    compound_fini(&compound);
+}
+
 static void a_label_is_escaped_before_it_is_shown(void **state)
 {
     (void)state;
@@ -490,6 +529,7 @@ static void without_verify_incoming_what_does_not_decrypt_is_plaintext(void **st
     encrypt_with(K16);
     codec.verify_incoming = false;
     open_packet(hex(A1));
+    assert_true(reader.was_plain);
     assert_next_is(hex(A1));
     open_packet(hex(A4));
     assert_next(MESSAGE_ALIVE, NULL, NULL);
@@ -497,6 +537,7 @@ static void without_verify_incoming_what_does_not_decrypt_is_plaintext(void **st
     assert_end();
     codec.label = span_text("blue");
     open_packet(hex(A22));
+    assert_false(reader.was_plain);
     assert_next_is(hex(A22_PLAIN));
 }
 
@@ -901,6 +942,7 @@ int main(void)
         test(labelled_vectors_both_ways),
         test(encryption_version_0_both_ways),
         test(a_label_must_be_the_configured_one),
+        test(each_stage_of_a_labels_introduction_understands_its_neighbours),
         test(a_label_is_escaped_before_it_is_shown),
         test(a_malformed_label_is_refused),
         test(without_the_inbound_check_a_label_is_a_double),

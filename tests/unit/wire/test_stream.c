@@ -204,7 +204,8 @@ static void assert_seals_to(bool as_connector, struct span message, struct span 
 {
     struct buffer out;
     buffer_init(&out, MAXIMUM);
-    assert_true(stream_seal(&codec, as_connector, message, &out));
+    struct stream_reader request = {.has_label = codec.label.size > 0};
+    assert_true(stream_seal(&codec, as_connector ? NULL : &request, message, &out));
     assert_bytes(buffer_span(&out), expected);
     buffer_fini(&out);
 }
@@ -411,6 +412,58 @@ static void without_the_inbound_check_a_label_is_a_double(void **state)
     assert_int_equal(feed(true, span_from(hex(A24), 6), 1), STREAM_COMPLETE);
 }
 
+static void take_stage(int stage)
+{
+    static const enum label_mode modes[] = {LABEL_STRICT, LABEL_ACCEPT, LABEL_SEND, LABEL_STRICT};
+    codec.label_mode = modes[stage];
+    codec.label = stage == 0 ? SPAN_EMPTY : span_text("blue");
+}
+
+/* Whether a request of one stage and the answer to it are understood. */
+static bool understood(int connector, int acceptor)
+{
+    struct buffer out;
+    buffer_init(&out, MAXIMUM);
+    take_stage(connector);
+    assert_true(stream_seal(&codec, NULL, hex(A17_REQUEST), &out));
+    take_stage(acceptor);
+    bool complete = feed(true, buffer_span(&out), SIZE_MAX / 2) == STREAM_COMPLETE;
+    if (complete) {
+        buffer_reset(&out);
+        assert_true(stream_seal(&codec, &reader, hex(A17_ANSWER), &out));
+        take_stage(connector);
+        complete = feed(false, buffer_span(&out), SIZE_MAX / 2) == STREAM_COMPLETE;
+    }
+    buffer_fini(&out);
+    return complete;
+}
+
+static void each_stage_of_a_labels_introduction_understands_its_neighbours(void **state)
+{
+    (void)state;
+    static const bool expected[4][4] = {{true, true, true, false},
+                                        {true, true, true, false},
+                                        {false, true, true, true},
+                                        {false, true, true, true}};
+    for (int encrypted = 0; encrypted <= 1; encrypted++) {
+        if (encrypted)
+            encrypt_with(K16);
+        for (int connector = 0; connector < 4; connector++)
+            for (int acceptor = 0; acceptor < 4; acceptor++)
+                assert_int_equal(understood(connector, acceptor), expected[connector][acceptor]);
+    }
+}
+
+static void another_label_is_refused_in_every_stage(void **state)
+{
+    (void)state;
+    for (int stage = 0; stage < 4; stage++) {
+        take_stage(stage);
+        assert_refused(true, hex("f403726564" A17_REQUEST), STREAM_LABEL_UNACCEPTABLE,
+                       "discarding stream with unacceptable label \"red\":", false);
+    }
+}
+
 /* --- encryption --- */
 
 static void what_is_sealed_needs_a_key(void **state)
@@ -491,7 +544,7 @@ static struct span sealed_stream(struct span plain)
     bool compress = codec.compress;
     buffer_init(&out, MAXIMUM);
     codec.compress = false;
-    assert_true(stream_seal(&codec, true, plain, &out));
+    assert_true(stream_seal(&codec, NULL, plain, &out));
     codec.compress = compress;
     struct span kept = joined(buffer_span(&out), SPAN_EMPTY);
     buffer_fini(&out);
@@ -767,7 +820,7 @@ static void a_refused_seal_leaves_the_output_as_it_was(void **state)
             if (encrypted && !keyring)
                 encrypt_with(K16);
             codec.compress = compressed;
-            assert_false(stream_seal(&codec, true, a14(), &small));
+            assert_false(stream_seal(&codec, NULL, a14(), &small));
             assert_bytes_text(buffer_span(&small), "before");
             assert_false(small.failed);
         }
@@ -821,6 +874,8 @@ int main(void)
         test(a_reply_carries_no_label),
         test(a_malformed_label_is_refused),
         test(without_the_inbound_check_a_label_is_a_double),
+        test(each_stage_of_a_labels_introduction_understands_its_neighbours),
+        test(another_label_is_refused_in_every_stage),
         test(what_is_sealed_needs_a_key),
         test(with_verify_incoming_plaintext_is_refused),
         test(a_failed_decryption_is_an_error_even_without_verify_incoming),
