@@ -330,13 +330,15 @@ static void each_changed_key_that_waits_for_a_restart_is_named(void **state)
         snprintf(contents, sizeof(contents), "{\"%s\": %s}", key->name,
                  key->type == CONFIG_BOOL && *(const bool *)((char *)&defaults + key->offset)
                      ? "false"
-                 : strcmp(key->name, "interface") == 0 ? "\"lo\""
-                                                       : values[key->type]);
+                 : strcmp(key->name, "interface") == 0  ? "\"lo\""
+                 : strcmp(key->name, "label_mode") == 0 ? "\"send\", \"label\": \"a\""
+                                                        : values[key->type]);
         write_test_file("a.json", contents);
         text_size = 0;
         text[0] = '\0';
         kill(child, SIGHUP);
-        snprintf(line, sizeof(line), "only a restart applies: %s\n", key->name);
+        snprintf(line, sizeof(line), "only a restart applies: %s\n",
+                 strcmp(key->name, "label_mode") == 0 ? "label, label_mode" : key->name);
         wait_for(line);
     }
     kill(child, SIGTERM);
