@@ -183,8 +183,8 @@ static uint64_t timeout_of(struct serf *serf, uint32_t member, uint64_t timeout)
     while (tag_reader_next(&reader, &key, &value)) {
         if (!span_equal(key, atom_span(serf->timeout_tag)))
             continue;
-        bool fits = value.size < sizeof text && !memchr(value.data ? (const char *)value.data : "",
-                                                        '\0', value.size);
+        bool fits = value.size < sizeof text &&
+                    !memchr(value.data ? (const char *)value.data : "", '\0', value.size);
         if (fits)
             snprintf(text, sizeof text, "%.*s", SPAN_PRINT(value));
         if (fits && duration_parse(text, &own) && own >= 0)

@@ -99,8 +99,7 @@ static void record_failure(struct serf *serf, struct span name, const struct end
 void record_failed(struct serf *serf, uint32_t member)
 {
     struct endpoint endpoint = member_endpoint(&serf->swim.table, member);
-    record_failure(serf, member_name(&serf->swim.table, member), &endpoint,
-                   record_time(serf));
+    record_failure(serf, member_name(&serf->swim.table, member), &endpoint, record_time(serf));
 }
 
 void record_absent(struct serf *serf, const struct snapshot_peer *peer)

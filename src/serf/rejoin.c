@@ -164,8 +164,7 @@ void rejoin_timer(struct serf *serf)
 static void go_on(struct serf *serf)
 {
     struct rejoin *rejoin = &serf->rejoin;
-    if (!rejoin->settled && !rejoin->candidate && rejoin->count > 0 &&
-        !timer_armed(&rejoin->timer))
+    if (!rejoin->settled && !rejoin->candidate && rejoin->count > 0 && !timer_armed(&rejoin->timer))
         timer_set(&serf->swim.timers, &rejoin->timer, serf->swim.now);
 }
 

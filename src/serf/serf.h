@@ -66,7 +66,7 @@ struct serf_config {
 
     uint64_t time_of_day; /* at the time of serf_new, in seconds since 1970; goes into records of
                              failures only. 0: unknown, and such records do not expire */
-    bool record;                     /* what must survive a restart is told as EFFECT_RECORD */
+    bool record;          /* what must survive a restart is told as EFFECT_RECORD */
     const struct snapshot *restored; /* borrowed during serf_new: what the last life recorded, or
                                         NULL; whoever was alive then is asked again */
 };

@@ -216,7 +216,7 @@ struct recording {      /* what has been written to the snapshot */
     uint64_t clock, event_clock, query_clock;
     uint64_t began; /* when config.time_of_day was true */
     bool resumed;   /* from a life before: what it missed is wanted */
-    bool left; /* nothing more is told about members */
+    bool left;      /* nothing more is told about members */
 };
 
 struct pending_event {     /* a member event held back by the coalescer */

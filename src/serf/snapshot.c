@@ -185,8 +185,8 @@ static enum line_verdict read_failed(struct snapshot *snapshot, struct span text
 {
     struct span time;
     uint64_t failed_at;
-    if (!split_last_word(&text, &time) ||
-        !read_number(time, SNAPSHOT_SECONDS_MAX, &failed_at) || failed_at == 0)
+    if (!split_last_word(&text, &time) || !read_number(time, SNAPSHOT_SECONDS_MAX, &failed_at) ||
+        failed_at == 0)
         return LINE_TAKEN;
     enum line_verdict verdict = read_peer(snapshot, text, failed_at);
     return verdict == LINE_BAD ? LINE_TAKEN : verdict;
