@@ -85,6 +85,7 @@ static void failed_members_are_remembered_over_several_restarts_and_a_compaction
         buffer_reset(&host->snapshot);
         buffer_append_span(&host->snapshot, buffer_span(&anew));
         buffer_fini(&anew);
+        assert_non_null(strstr(buffer_text(&host->snapshot), "# failed: n2 10.0.0.2:7946 "));
         network_kill(network, host);
     }
     network_heal(network);
