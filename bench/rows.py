@@ -15,7 +15,8 @@ from processes import (MEGABYTE, cpu_seconds, datagrams_lost, drop_from_page_cac
                        seconds_until_answer)
 from row import Row
 import rpc_rows
-from traffic import (PEER_PORT, Traffic, exchange, exchange_of, exchange_of_sources, handshake)
+from traffic import (PEER_PORT, Traffic, address_of, exchange, exchange_of, exchange_of_sources,
+                     handshake)
 
 SETTLE_SECONDS = 1
 START_SECONDS = 15
@@ -239,6 +240,61 @@ def merge_rows(bench):
               ratio=1 / 6)
 
 
+# --- snapshots ---
+
+
+def snapshot_of(count):
+    """The file of a member that knew these, and was killed."""
+    lines = [f"alive: member-{number:06} {address_of(number)}:{PEER_PORT}\n"
+             for number in range(count)]
+    return "".join([*lines, "clock: 1\n", "event-clock: 1\n", "query-clock: 1\n"]).encode("ascii")
+
+
+def file_bytes_per_member(bench, program):
+    """(bytes for each member that the file names, to a tenth of one; members that it does not name)
+    """
+    path = bench.directory / "written.snapshot"
+    agent = alone(bench, program, f"-snapshot={path}").start()
+    reader = LogReader([agent])
+    try:
+        exchange(agent, exchange_of(0, CHUNK))
+        wait_known(reader, 1 + CHUNK)
+        time.sleep(SETTLE_SECONDS)
+        agent.process.send_signal(signal.SIGTERM)
+        agent.wait_exit(START_SECONDS)
+        text = path.read_bytes()
+        named = len({line.split()[1] for line in text.splitlines() if line.startswith(b"alive: ")})
+        return round(len(text) / named, 1), 1 + CHUNK - named
+    finally:
+        reader.close()
+        agent.end()
+        path.unlink(missing_ok=True)
+
+
+def snapshot_rows(bench):
+    path, content = bench.directory / "replayed.snapshot", snapshot_of(CHUNK)
+
+    def replay(program):
+        path.write_bytes(content)
+        agent = alone(bench, program, f"-snapshot={path}")
+        agent.spawn()
+        try:
+            return seconds_until_answer(agent.host, agent.rpc_port, handshake(), START_SECONDS)
+        finally:
+            agent.end()
+            path.unlink(missing_ok=True)
+
+    ours, reference = median_of_both(bench, bench.scale.start_runs, replay)
+    yield Row(f"start with a snapshot of {CHUNK:,} members until RPC answers", ours * 1e3,
+              reference * 1e3, "ms", ratio=1)
+    with Traffic("peers", PEER_PORT):
+        (ours, ours_missing), (reference, reference_missing) = [
+            file_bytes_per_member(bench, program) for program in bench.programs]
+    yield Row(f"bytes of a snapshot for each of {CHUNK:,} members", ours, reference, "B", ratio=1,
+              note="; ".join(f"{kind} left out {missing}" for kind, missing in
+                             (("ours", ours_missing), ("reference", reference_missing)) if missing))
+
+
 # --- clusters ---
 
 
@@ -382,6 +438,7 @@ SCENARIOS = {
     "merge": merge_rows,
     "members": member_rows,
     "packets": packet_rows,
+    "snapshot": snapshot_rows,
     "idle": idle_rows,
     "form": form_rows,
     "starting": starting_rows,

@@ -267,6 +267,7 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
     node->serf.reconnect_interval = (uint64_t)config->reconnect_interval;
     node->serf.reconnect_timeout = (uint64_t)config->reconnect_timeout;
     node->serf.tombstone_timeout = (uint64_t)config->tombstone_timeout;
+    node->serf.reconnect_timeout_tag = span_text(text_or_empty(config->reconnect_timeout_tag));
     node->serf.user_event_size_limit = (uint32_t)config->user_event_size_limit;
     node->serf.query_size_limit = (uint32_t)config->query_size_limit;
     node->serf.query_response_size_limit = (uint32_t)config->query_response_size_limit;

@@ -68,6 +68,7 @@ const struct config_key config_keys[] = {
     KEY("reconnect_interval", NULL, CONFIG_DURATION, reconnect_interval, RELOAD_RESTART),
     KEY("reconnect_timeout", NULL, CONFIG_DURATION, reconnect_timeout, RELOAD_RESTART),
     KEY("tombstone_timeout", NULL, CONFIG_DURATION, tombstone_timeout, RELOAD_RESTART),
+    KEY("reconnect_timeout_tag", NULL, CONFIG_STRING, reconnect_timeout_tag, RELOAD_RESTART),
     KEY("disable_name_resolution", NULL, CONFIG_BOOL, disable_name_resolution, RELOAD_RESTART),
     KEY("query_size_limit", NULL, CONFIG_INTEGER, query_size_limit, RELOAD_RESTART),
     KEY("query_response_size_limit", NULL, CONFIG_INTEGER, query_response_size_limit,

@@ -76,6 +76,7 @@ struct agent_config {
     int64_t reconnect_interval;
     int64_t reconnect_timeout;
     int64_t tombstone_timeout;
+    char *reconnect_timeout_tag; /* the tag with which a member overrides both for itself */
     bool disable_name_resolution;
     int64_t query_size_limit;
     int64_t query_response_size_limit;

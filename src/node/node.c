@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "socket_text.h"
 
@@ -288,7 +289,9 @@ static bool start_core(struct node *node, const struct serf_config *config, stru
     uint8_t seed[RANDOM_SEED_SIZE];
     if (!draw(seed, sizeof seed, error))
         return false;
-    node->serf = serf_new(config, &node->pool, seed, loop_now(), error);
+    struct serf_config dated = *config;
+    dated.time_of_day = (uint64_t)time(NULL);
+    node->serf = serf_new(&dated, &node->pool, seed, loop_now(), error);
     explicit_bzero(seed, sizeof seed);
     return node->serf != NULL;
 }

@@ -202,8 +202,10 @@ void snapshot_file_append(struct snapshot_file *file, struct span lines, bool le
         flush(file);
     else if (!timer_armed(&file->flush.timer))
         loop_timer_set(&file->flush, loop_now() + flush_delay);
+    /* Not at once: what is written anew knows all that has happened, and the lines about the rest
+     * of it are yet to come. */
     if (!file->broken && file->size > file->compact_at && !timer_armed(&file->retry.timer))
-        begin_rewrite(file);
+        loop_timer_set(&file->retry, loop_now());
 }
 
 /* --- opening and closing --- */

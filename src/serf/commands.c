@@ -167,6 +167,7 @@ uint32_t serf_leave(struct serf *serf, uint64_t now)
     serf->state = SERF_LEAVING;
     record_leave(serf);
     policy_fini(serf);
+    inquiries_stop(serf);
     rejoin_fini(serf);
     joins_stop(serf);
     swim_prepare_leave(&serf->swim);

@@ -276,8 +276,11 @@ void merge_remote_state(struct serf *serf, struct span bytes, bool join)
     if (state.query_ltime > 0)
         clock_witness(&serf->query_clock, state.query_ltime - 1);
     bool complete = merge_members(serf, &state);
-    if (join && joins_ignore_old(serf) && state.event_ltime > serf->event_min_time)
+    if (join && joins_ignore_old(serf) && state.event_ltime > serf->event_min_time) {
         serf->event_min_time = state.event_ltime;
+        /* What is not wanted now is not wanted after a restart either. */
+        record_event_time(serf, state.event_ltime - 1);
+    }
     if (!merge_events(serf, state.events) || !complete)
         state_malformed(serf);
 }

@@ -173,8 +173,11 @@ bool handle_leave_intent(struct serf *serf, const struct leave_intent *intent)
         return false;
     clock_witness(&serf->clock, intent->ltime);
     uint32_t member = find_member(serf, intent->node);
-    if (member == MEMBER_NONE)
+    if (member == MEMBER_NONE) {
+        if (rejoin_forget(serf, intent->node))
+            record_gone(serf, intent->node);
         return buffer_intent(serf, intent->node, intent->ltime, true);
+    }
     struct member_record *record = member_at(&serf->swim.table, member);
     if (intent->ltime <= record->status_ltime)
         return false;

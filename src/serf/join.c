@@ -435,8 +435,9 @@ uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses
         command_done(serf, command, false, 0, "more than 1024 addresses in one join");
     else if (serf->join_count >= JOINS_MAX)
         command_done(serf, command, false, 0, "1024 joins are in progress: no more at once");
-    else if (!(join = join_start(serf, JOIN_COMMANDED, addresses, count, replay,
-                                 serf->config.swim.tcp_timeout)))
+    else if (!(join =
+                   join_start(serf, JOIN_COMMANDED, addresses, count,
+                              replay || rejoin_is_resuming(serf), serf->config.swim.tcp_timeout)))
         command_done(serf, command, false, 0, "out of memory");
     if (join) {
         join->command = command;

@@ -76,8 +76,10 @@ static void start_try(struct serf *serf, enum join_purpose purpose)
     uint64_t dial_timeout = serf->config.swim.tcp_timeout;
     if (!patient && dial_timeout > first_dial_timeout)
         dial_timeout = first_dial_timeout;
+    /* A member that resumes its life has missed something; what it has seen it knows. */
+    bool replay = policy->replay || serf->recording.resumed;
     struct join *join =
-        join_start(serf, purpose, addresses, policy->address_count, policy->replay, dial_timeout);
+        join_start(serf, purpose, addresses, policy->address_count, replay, dial_timeout);
     free(addresses);
     if (!join)
         return;

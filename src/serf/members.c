@@ -2,6 +2,9 @@
  * to those that are gone (3.5, 3.6). */
 #include "serf_internal.h"
 
+#include "duration.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 
 static const char *address_of(const struct serf *serf, uint32_t member, char *text)
@@ -20,6 +23,7 @@ void serf_member_joined(struct serf *serf, uint32_t member)
     serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberJoin: %.*s %s",
              SPAN_PRINT(member_name(&serf->swim.table, member)), address_of(serf, member, address));
     record_member(serf, member, true);
+    rejoin_forget(serf, member_name(&serf->swim.table, member));
     coalesce_event(serf, member, MEMBER_EVENT_JOIN);
 }
 
@@ -44,6 +48,7 @@ void serf_member_departed(struct serf *serf, uint32_t member)
         break;
     case STATUS_ALIVE:
         member_set_status(&serf->swim.table, member, STATUS_FAILED);
+        record_failed(serf, member);
         serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberFailed: %.*s %s", SPAN_PRINT(name),
                  address_of(serf, member, address));
         coalesce_event(serf, member, MEMBER_EVENT_FAILED);
@@ -84,6 +89,7 @@ void serf_member_forced_left(struct serf *serf, uint32_t member)
 {
     char address[ADDRESS_TEXT_SIZE];
     member_set_status(&serf->swim.table, member, STATUS_LEFT);
+    record_member(serf, member, false);
     serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberLeave (forced): %.*s %s",
              SPAN_PRINT(member_name(&serf->swim.table, member)), address_of(serf, member, address));
     coalesce_event(serf, member, MEMBER_EVENT_LEAVE);
@@ -163,15 +169,46 @@ void serf_free_prunes(struct serf *serf)
     number_map_fini(&serf->prunes);
 }
 
-static bool is_overdue(const struct serf *serf, uint32_t member)
+/* What the list's timeout is to this member: its own word, where tags may say so. */
+static uint64_t timeout_of(struct serf *serf, uint32_t member, uint64_t timeout)
+{
+    if (!serf->timeout_tag)
+        return timeout;
+    struct tag_reader reader;
+    struct span key, value;
+    char text[64];
+    int64_t own;
+    if (!tag_reader_open(&reader, identity_meta(member_identity(&serf->swim.table, member))))
+        return timeout;
+    while (tag_reader_next(&reader, &key, &value)) {
+        if (!span_equal(key, atom_span(serf->timeout_tag)))
+            continue;
+        bool fits = value.size < sizeof text &&
+                    !memchr(value.data ? (const char *)value.data : "", '\0', value.size);
+        if (fits)
+            snprintf(text, sizeof text, "%.*s", SPAN_PRINT(value));
+        if (fits && duration_parse(text, &own) && own >= 0)
+            return (uint64_t)own;
+        serf_log_limited(serf, LIMITED_MEMBER, LOG_LEVEL_WARN,
+                         "serf: The tag '%.*s' of '%.*s' is no duration such as 10m: it is "
+                         "remembered as long as others are",
+                         SPAN_PRINT(key), SPAN_PRINT(member_name(&serf->swim.table, member)));
+        break;
+    }
+    return timeout;
+}
+
+static bool is_overdue(struct serf *serf, uint32_t member)
 {
     const struct member_record *record = member_at(&serf->swim.table, member);
     if (!record->identity || !record->in_serf || member == serf->swim.self)
         return false;
     if (record->status == STATUS_FAILED)
-        return swim_age(&serf->swim, member) > serf->config.reconnect_timeout;
+        return swim_age(&serf->swim, member) >
+               timeout_of(serf, member, serf->config.reconnect_timeout);
     if (record->status == STATUS_LEFT)
-        return swim_age(&serf->swim, member) > serf->config.tombstone_timeout;
+        return swim_age(&serf->swim, member) >
+               timeout_of(serf, member, serf->config.tombstone_timeout);
     return false;
 }
 
@@ -185,6 +222,8 @@ void serf_reap(struct serf *serf)
             continue;
         serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberReap: %.*s",
                  SPAN_PRINT(member_name(table, member)));
+        if (member_at(table, member)->status == STATUS_FAILED)
+            record_member(serf, member, false);
         erase(serf, member);
     }
 }
@@ -198,26 +237,37 @@ static bool is_failed(const void *context, uint32_t member)
     return record->in_serf && record->status == STATUS_FAILED;
 }
 
+static void reconnect_to(struct serf *serf, struct span name, const struct endpoint *to)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    serf_log(serf, LOG_LEVEL_INFO, "serf: attempting reconnect to %.*s %s", SPAN_PRINT(name),
+             endpoint_text(to, text));
+    inquire(serf, INQUIRY_RECONNECT, name, to);
+}
+
 /* Every member tries now and then, so that all together try each failed member about once an
- * interval, however many they are. */
+ * interval, however many they are. Those that are remembered from before a restart, and have not
+ * been heard of, count as failed. */
 void serf_reconnect(struct serf *serf)
 {
     const struct member_table *table = &serf->swim.table;
     uint32_t failed = table->status_count[STATUS_FAILED];
-    if (failed == 0 || serf->state != SERF_ALIVE)
+    uint32_t wanted = failed + rejoin_lost_count(serf);
+    if (wanted == 0 || serf->state != SERF_ALIVE)
         return;
     uint32_t others = table->serf_count - failed - table->status_count[STATUS_LEFT];
-    double probability = (double)failed / (double)(others > 1 ? others : 1);
+    double probability = (double)wanted / (double)(others > 1 ? others : 1);
     if (random_unit(&serf->swim.random) > probability) {
         serf_log(serf, LOG_LEVEL_DEBUG, "serf: forgoing reconnect for random throttling");
         return;
     }
+    uint32_t drawn = wanted > failed ? (uint32_t)random_below(&serf->swim.random, wanted) : 0;
     uint32_t member;
-    if (member_table_pick(table, &serf->swim.random, 1, &member, is_failed, serf) == 0)
-        return;
-    char text[ENDPOINT_TEXT_SIZE];
-    struct endpoint to = member_endpoint(table, member);
-    serf_log(serf, LOG_LEVEL_INFO, "serf: attempting reconnect to %.*s %s",
-             SPAN_PRINT(member_name(table, member)), endpoint_text(&to, text));
-    swim_join(&serf->swim, &to, serf->config.swim.tcp_timeout);
+    if (failed == 0 || drawn >= failed) {
+        const struct snapshot_peer *peer = rejoin_pick(serf, drawn - failed);
+        reconnect_to(serf, atom_span(peer->name), &peer->endpoint);
+    } else if (member_table_pick(table, &serf->swim.random, 1, &member, is_failed, serf) > 0) {
+        struct endpoint to = member_endpoint(table, member);
+        reconnect_to(serf, member_name(table, member), &to);
+    }
 }

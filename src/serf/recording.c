@@ -77,6 +77,47 @@ void record_member(struct serf *serf, uint32_t member, bool alive)
     record_clock(serf);
 }
 
+uint64_t record_time(const struct serf *serf)
+{
+    uint64_t begin = serf->config.time_of_day * NANOSECONDS_PER_S;
+    uint64_t time = (begin + serf->swim.now - serf->recording.began) / NANOSECONDS_PER_S;
+    return time > 0 ? time : 1;
+}
+
+static void record_failure(struct serf *serf, struct span name, const struct endpoint *endpoint,
+                           uint64_t failed_at)
+{
+    if (!serf->config.record || serf->recording.left || !is_one_line(name))
+        return;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    snapshot_write_failed(&serf->swim.outbox.arena, name, endpoint, failed_at);
+    end_record(serf, &record);
+}
+
+void record_failed(struct serf *serf, uint32_t member)
+{
+    struct endpoint endpoint = member_endpoint(&serf->swim.table, member);
+    record_failure(serf, member_name(&serf->swim.table, member), &endpoint, record_time(serf));
+}
+
+void record_absent(struct serf *serf, const struct snapshot_peer *peer)
+{
+    record_failure(serf, atom_span(peer->name), &peer->endpoint, peer->failed_at);
+}
+
+void record_gone(struct serf *serf, struct span name)
+{
+    if (!serf->config.record || serf->recording.left || !is_one_line(name))
+        return;
+    struct record record = begin_record(serf);
+    if (!record.effect)
+        return;
+    snapshot_write_not_alive(&serf->swim.outbox.arena, name);
+    end_record(serf, &record);
+}
+
 void record_event_time(struct serf *serf, uint64_t ltime)
 {
     if (!serf->config.record || serf->recording.left || ltime <= serf->recording.event_clock)
@@ -120,18 +161,41 @@ void serf_record_clock(struct serf *serf, uint64_t now)
     record_clock(serf);
 }
 
-bool serf_write_snapshot(const struct serf *serf, struct buffer *out)
+static uint64_t failure_time(const struct serf *serf, uint32_t member)
+{
+    uint64_t now = record_time(serf);
+    uint64_t age = swim_age(&serf->swim, member) / NANOSECONDS_PER_S;
+    return now > age ? now - age : 1;
+}
+
+static void write_member(const struct serf *serf, uint32_t member, struct buffer *out)
 {
     const struct member_table *table = &serf->swim.table;
-    for (uint32_t member = 0; !serf->recording.left && member < table->slot_count; member++) {
-        const struct member_record *record = member_at(table, member);
-        if (!record->identity || !record->in_serf ||
-            (record->status != STATUS_ALIVE && record->status != STATUS_LEAVING) ||
-            !is_one_line(member_name(table, member)))
-            continue;
-        struct endpoint endpoint = member_endpoint(table, member);
-        snapshot_write_alive(out, member_name(table, member), &endpoint);
-    }
+    const struct member_record *record = member_at(table, member);
+    if (!record->identity || !record->in_serf || !is_one_line(member_name(table, member)))
+        return;
+    struct span name = member_name(table, member);
+    struct endpoint endpoint = member_endpoint(table, member);
+    if (record->status == STATUS_ALIVE || record->status == STATUS_LEAVING)
+        snapshot_write_alive(out, name, &endpoint);
+    else if (record->status == STATUS_FAILED)
+        snapshot_write_failed(out, name, &endpoint, failure_time(serf, member));
+}
+
+static void write_remembered(const struct snapshot_peer *peer, struct buffer *out)
+{
+    if (peer->failed_at > 0)
+        snapshot_write_failed(out, atom_span(peer->name), &peer->endpoint, peer->failed_at);
+    else
+        snapshot_write_alive(out, atom_span(peer->name), &peer->endpoint);
+}
+
+bool serf_write_snapshot(const struct serf *serf, struct buffer *out)
+{
+    for (uint32_t i = 0; !serf->recording.left && i < serf->swim.table.slot_count; i++)
+        write_member(serf, i, out);
+    for (uint32_t i = 0; !serf->recording.left && i < serf->rejoin.count; i++)
+        write_remembered(&serf->rejoin.peers[i], out);
     snapshot_write_clock(out, serf->recording.clock);
     snapshot_write_event_clock(out, serf->recording.event_clock);
     snapshot_write_query_clock(out, serf->recording.query_clock);

@@ -159,6 +159,7 @@ static void restore_clocks(struct serf *serf)
 {
     const struct snapshot *restored = serf->config.restored;
     if (restored) {
+        serf->recording.resumed = restored->peer_count > 0;
         serf->recording.clock = restored->clock;
         serf->recording.event_clock = restored->event_clock;
         serf->recording.query_clock = restored->query_clock;
@@ -184,6 +185,7 @@ struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool
     }
     serf->config = *config;
     serf->clock = serf->event_clock = serf->query_clock = 1;
+    serf->recording.began = now;
     restore_clocks(serf);
     buffer_init(&serf->received, USER_MESSAGE_MAX + 1);
     buffer_init(&serf->scratch, PUSH_PULL_STATE_MAX);
@@ -215,6 +217,12 @@ struct serf *serf_new(const struct serf_config *config, struct intern_pool *pool
         return NULL;
     }
     start_timers(serf);
+    if (config->reconnect_timeout_tag.size > 0 &&
+        !(serf->timeout_tag = intern(pool, config->reconnect_timeout_tag))) {
+        buffer_append_text(error, "out of memory");
+        serf_free(serf);
+        return NULL;
+    }
     if (serf->config.restored && !rejoin_begin(serf, serf->config.restored)) {
         buffer_append_text(error, "out of memory");
         serf_free(serf);
@@ -230,6 +238,7 @@ void serf_free(struct serf *serf)
     if (!serf)
         return;
     policy_fini(serf);
+    inquiries_stop(serf);
     rejoin_fini(serf);
     joins_fini(serf);
     commands_fini(serf);
@@ -245,6 +254,7 @@ void serf_free(struct serf *serf)
     queues_fini(serf);
     buffer_fini(&serf->received);
     buffer_fini(&serf->scratch);
+    intern_release(serf->swim.pool, serf->timeout_tag);
     swim_fini(&serf->swim);
     free(serf);
 }
@@ -285,6 +295,9 @@ static void handle_report(struct serf *serf, struct effect *effect)
     case EFFECT_SWIM_SYNC_DONE:
         effect->sync.error = take_bytes(serf, effect->sync.error);
         join_synced(serf, effect);
+        break;
+    case EFFECT_SWIM_ACK:
+        inquiry_answered(serf, effect->ack.sequence);
         break;
     case EFFECT_SWIM_LEFT:
         command_left(serf, effect->broadcast.timed_out);
@@ -392,6 +405,7 @@ static void fire(struct serf *serf, struct timer *timer)
     case TIMER_REAP:
         timer_set(timers, timer, now + serf->config.reap_interval);
         serf_reap(serf);
+        rejoin_age(serf);
         intents_expire(serf);
         break;
     case TIMER_RECONNECT:
@@ -427,6 +441,9 @@ static void fire(struct serf *serf, struct timer *timer)
         break;
     case TIMER_REJOIN:
         rejoin_timer(serf);
+        break;
+    case TIMER_INQUIRY:
+        inquiry_timer(serf, timer);
         break;
     case TIMER_RECORD:
         record_clock(serf);

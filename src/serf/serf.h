@@ -62,7 +62,13 @@ struct serf_config {
      * tags selects this member. */
     bool (*expression_matches)(struct span expression, struct span text, struct buffer *error);
 
-    bool record;                     /* what must survive a restart is told as EFFECT_RECORD */
+    /* The tag with which a member says for how long it is remembered after it failed or left, as a
+     * duration ("10m"), in place of the two timeouts above; empty: none does. */
+    struct span reconnect_timeout_tag;
+
+    uint64_t time_of_day; /* at the time of serf_new, in seconds since 1970; goes into records of
+                             failures only. 0: unknown, and such records do not expire */
+    bool record;          /* what must survive a restart is told as EFFECT_RECORD */
     const struct snapshot *restored; /* borrowed during serf_new: what the last life recorded, or
                                         NULL; whoever was alive then is asked again */
 };

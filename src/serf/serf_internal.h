@@ -14,6 +14,8 @@ enum {
     COMMANDS_MAX = 4096,        /* commands of this member's own users in progress */
     JOINS_MAX = 1024,           /* joins in progress */
     CONTACTS_AT_ONCE_MAX = 16,  /* of one join */
+    INQUIRIES_MAX = 32,         /* remembered addresses that are being asked who is there */
+    INQUIRY_PINGS = 3,          /* to each, half a second apart */
     PRUNES_MAX = 1024,          /* members that wait to be forgotten */
     RING_IDS_MAX = 1024,        /* user events, or queries, with one and the same Lamport time */
     EVENT_RING_BYTES_MAX = 4194304,
@@ -43,6 +45,7 @@ enum serf_timer_kind {
     TIMER_PRUNE,
     TIMER_POLICY,
     TIMER_REJOIN,
+    TIMER_INQUIRY,
     TIMER_OPEN_QUERY,
     TIMER_COLLECTOR,
     TIMER_EVENT_QUANTUM,
@@ -185,16 +188,35 @@ struct key_command {
 
 struct held_event;
 
-struct rejoin { /* looks for those who were alive before a restart */
+enum inquiry_purpose { INQUIRY_REJOIN, INQUIRY_RECONNECT };
+
+struct inquiry { /* is it still this one who lives there? */
     struct timer timer;
-    struct snapshot_peer *peers; /* owned; in the order in which they are asked */
+    enum inquiry_purpose purpose;
+    uint32_t sequence, pings;
+    struct atom *name; /* reference held */
+    struct endpoint endpoint;
+};
+
+struct rejoin { /* looks for those who are remembered from before a restart */
+    struct timer timer;
+    struct snapshot_peer *peers; /* owned; in the order in which they are asked. `failed_at` is 0
+                                    until it is recorded that nothing has been heard of it. Who
+                                    turns up is taken out. */
     uint32_t count, next;
+    struct hash_index index; /* by name */
+    uint32_t asked;          /* inquiries that have not ended */
+    struct atom *candidate;  /* it has answered, and states are being exchanged; or NULL */
+    bool all_asked;          /* once, in vain */
+    bool settled;            /* somebody is found: the others are looked for now and then */
 };
 
 struct recording {      /* what has been written to the snapshot */
     struct timer timer; /* the clock has moved on and is written soon */
     uint64_t clock, event_clock, query_clock;
-    bool left; /* nothing more is told about members */
+    uint64_t began; /* when config.time_of_day was true */
+    bool resumed;   /* from a life before: what it missed is wanted */
+    bool left;      /* nothing more is told about members */
 };
 
 struct pending_event {     /* a member event held back by the coalescer */
@@ -208,6 +230,7 @@ struct pending_event {     /* a member event held back by the coalescer */
 struct serf {
     struct swim swim;
     struct serf_config config;
+    struct atom *timeout_tag; /* config.reconnect_timeout_tag, or NULL */
     enum serf_state state;
     uint64_t clock, event_clock, query_clock; /* the next time that is unused */
     uint64_t event_min_time, query_min_time;
@@ -238,6 +261,7 @@ struct serf {
     struct number_map prunes; /* by member */
     struct join_policy policy;
     struct rejoin rejoin;
+    struct number_map inquiries; /* by sequence number */
     struct recording recording;
 
     struct number_map open_queries; /* by id */
@@ -410,16 +434,43 @@ void joins_stop(struct serf *serf);
 void join_error_text(const struct join *join, bool one_line, struct buffer *out);
 void joins_fini(struct serf *serf);
 
+/* inquiry.c */
+/* Pings the address under the name; goes on with what the purpose says, on the ack only. False when
+ * too many are asked, or memory is out. */
+bool inquire(struct serf *serf, enum inquiry_purpose purpose, struct span name,
+             const struct endpoint *endpoint);
+void inquiry_timer(struct serf *serf, struct timer *timer);
+void inquiry_answered(struct serf *serf, uint32_t sequence);
+void inquiries_stop(struct serf *serf);
+
 /* rejoin.c */
 /* Takes over what the snapshot knows; asks the first of its members at the next turn. False when
  * memory is out. */
 bool rejoin_begin(struct serf *serf, const struct snapshot *snapshot);
 void rejoin_timer(struct serf *serf);
+void rejoin_unanswered(struct serf *serf);
+void rejoin_answered(struct serf *serf, struct atom *name, const struct endpoint *endpoint);
 void rejoin_ended(struct serf *serf, const struct join *join);
+/* The first round is under way: events that were missed are on their way, whoever brings them. */
+bool rejoin_is_resuming(const struct serf *serf);
+/* It turned up, or need not be looked for. True when it was remembered. */
+bool rejoin_forget(struct serf *serf, struct span name);
+/* Records who has not turned up, and forgets whom reconnect_timeout has passed. */
+void rejoin_age(struct serf *serf);
+/* How many are looked for as failed members are, and one of them. */
+uint32_t rejoin_lost_count(const struct serf *serf);
+const struct snapshot_peer *rejoin_pick(const struct serf *serf, uint32_t number);
 void rejoin_fini(struct serf *serf);
 
 /* recording.c: each does nothing when no snapshot is kept */
 void record_member(struct serf *serf, uint32_t member, bool alive);
+/* After record_member: it did not leave, and may come back. */
+void record_failed(struct serf *serf, uint32_t member);
+/* Of those that are remembered from the last life, and are no members of this one. */
+void record_absent(struct serf *serf, const struct snapshot_peer *peer);
+void record_gone(struct serf *serf, struct span name);
+/* The time of day, in seconds since 1970; at least 1. */
+uint64_t record_time(const struct serf *serf);
 void record_event_time(struct serf *serf, uint64_t ltime);
 void record_query_time(struct serf *serf, uint64_t ltime);
 void record_leave(struct serf *serf);

@@ -62,8 +62,8 @@ static bool reserve_peer(struct snapshot *snapshot)
     return true;
 }
 
-static enum line_verdict set_alive(struct snapshot *snapshot, struct span name,
-                                   const struct endpoint *endpoint)
+static enum line_verdict set_peer(struct snapshot *snapshot, struct span name,
+                                  const struct endpoint *endpoint, uint64_t failed_at)
 {
     struct atom *atom = intern(snapshot->pool, name);
     if (!atom)
@@ -72,6 +72,7 @@ static enum line_verdict set_alive(struct snapshot *snapshot, struct span name,
     if (place != HASH_INDEX_NONE) {
         intern_release(snapshot->pool, atom);
         snapshot->peers[place].endpoint = *endpoint;
+        snapshot->peers[place].failed_at = failed_at;
         return LINE_TAKEN;
     }
     bool room = snapshot->peer_count < SNAPSHOT_PEERS_MAX;
@@ -79,7 +80,7 @@ static enum line_verdict set_alive(struct snapshot *snapshot, struct span name,
         intern_release(snapshot->pool, atom);
         return room ? LINE_NO_MEMORY : LINE_BAD;
     }
-    snapshot->peers[snapshot->peer_count] = (struct snapshot_peer){atom, *endpoint};
+    snapshot->peers[snapshot->peer_count] = (struct snapshot_peer){atom, *endpoint, failed_at};
     hash_index_insert(&snapshot->index, atom->hash, snapshot->peer_count++);
     return LINE_TAKEN;
 }
@@ -157,18 +158,38 @@ static bool read_endpoint(struct span text, struct endpoint *endpoint)
     return endpoint_from_text(endpoint, address, (uint16_t)port);
 }
 
-static enum line_verdict read_alive(struct snapshot *snapshot, struct span text)
+/* Cuts the last word off a line. False when there is but one. */
+static bool split_last_word(struct span *text, struct span *word)
 {
-    size_t space = text.size;
-    while (space > 0 && text.data[space - 1] != ' ')
+    size_t space = text->size;
+    while (space > 0 && text->data[space - 1] != ' ')
         space--;
-    struct endpoint endpoint;
     if (space == 0)
+        return false;
+    *word = span_from(*text, space);
+    *text = span_make(text->data, space - 1);
+    return true;
+}
+
+static enum line_verdict read_peer(struct snapshot *snapshot, struct span text, uint64_t failed_at)
+{
+    struct span address;
+    struct endpoint endpoint;
+    if (!split_last_word(&text, &address) || !name_fits(text) || !read_endpoint(address, &endpoint))
         return LINE_BAD;
-    struct span name = span_make(text.data, space - 1);
-    if (!name_fits(name) || !read_endpoint(span_from(text, space), &endpoint))
-        return LINE_BAD;
-    return set_alive(snapshot, name, &endpoint);
+    return set_peer(snapshot, text, &endpoint, failed_at);
+}
+
+/* To others it is a comment, so what is wrong with it is nothing to complain about. */
+static enum line_verdict read_failed(struct snapshot *snapshot, struct span text)
+{
+    struct span time;
+    uint64_t failed_at;
+    if (!split_last_word(&text, &time) || !read_number(time, SNAPSHOT_SECONDS_MAX, &failed_at) ||
+        failed_at == 0)
+        return LINE_TAKEN;
+    enum line_verdict verdict = read_peer(snapshot, text, failed_at);
+    return verdict == LINE_BAD ? LINE_TAKEN : verdict;
 }
 
 /* A time that would leave the clocks no room is a damaged one. */
@@ -190,9 +211,11 @@ static enum line_verdict read_line(struct snapshot *snapshot, struct span line, 
 {
     struct span rest;
     if (starts_with(line, "alive: ", &rest))
-        return read_alive(snapshot, rest);
+        return read_peer(snapshot, rest, 0);
     if (starts_with(line, "not-alive: ", &rest))
         return set_not_alive(snapshot, rest);
+    if (starts_with(line, "# failed: ", &rest))
+        return read_failed(snapshot, rest);
     if (starts_with(line, "clock: ", &rest))
         return read_time(rest, &snapshot->clock);
     if (starts_with(line, "event-clock: ", &rest))
@@ -245,6 +268,15 @@ void snapshot_write_not_alive(struct buffer *out, struct span name)
     buffer_append_text(out, "not-alive: ");
     buffer_append_span(out, name);
     buffer_append_u8(out, '\n');
+}
+
+void snapshot_write_failed(struct buffer *out, struct span name, const struct endpoint *endpoint,
+                           uint64_t failed_at)
+{
+    char text[ENDPOINT_TEXT_SIZE];
+    buffer_append_text(out, "# failed: ");
+    buffer_append_span(out, name);
+    buffer_printf(out, " %s %llu\n", endpoint_text(endpoint, text), (unsigned long long)failed_at);
 }
 
 void snapshot_write_clock(struct buffer *out, uint64_t time)

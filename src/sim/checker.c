@@ -51,7 +51,11 @@ void checker_free(struct checker *checker)
     for (uint32_t i = 0; i < checker->member_count; i++) {
         free(checker->viewers[i].cells);
         free(checker->viewers[i].user_events);
+        free(checker->viewers[i].queries);
     }
+    for (uint32_t i = 0; i < checker->query_count; i++)
+        free(checker->queries[i].answered);
+    free(checker->queries);
     free(checker->subjects);
     free(checker->viewers);
     free(checker);
@@ -228,7 +232,8 @@ static void enter_row(struct checker *checker, uint32_t member)
     else
         viewer->cells = sim_allocate(checker->member_count, sizeof *viewer->cells);
     free(viewer->user_events);
-    viewer->user_events = NULL;
+    free(viewer->queries);
+    viewer->user_events = viewer->queries = NULL;
     viewer->alive = 0;
     memset(viewer->clocks, 0, sizeof viewer->clocks);
 }
@@ -352,6 +357,25 @@ uint32_t checker_user_event_sent(struct checker *checker, uint64_t now)
         return UINT32_MAX;
     checker->user_event_times[checker->user_events_sent] = now;
     return checker->user_events_sent++;
+}
+
+uint32_t checker_query_sent(struct checker *checker, uint64_t now, uint32_t asker)
+{
+    if (checker->query_count == QUERIES_MAX)
+        return UINT32_MAX;
+    if (!checker->queries)
+        checker->queries = sim_allocate(QUERIES_MAX, sizeof *checker->queries);
+    checker->queries[checker->query_count] =
+        (struct checker_query){asker, now, sim_allocate(checker->member_count, 1)};
+    return checker->query_count++;
+}
+
+void checker_forced_left(struct checker *checker, uint64_t now, uint32_t member)
+{
+    const struct checker_subject *subject = &checker->subjects[member];
+    if (subject->truth == TRUTH_CRASHED && subject->detected)
+        set_truth(checker, member, TRUTH_LEFT);
+    change(checker, now);
 }
 
 /* --- what the members believe --- */
@@ -486,19 +510,39 @@ void checker_member_event(struct checker *checker, uint64_t now, uint32_t viewer
     note_agreement(checker, now, viewer, subject);
 }
 
+/* Marks a number in a set of at most `words` * 64; false when it was there. */
+static bool mark(uint64_t **set, uint32_t number, size_t words)
+{
+    if (!*set)
+        *set = sim_allocate(words, sizeof **set);
+    uint64_t *word = &(*set)[number / 64], bit = UINT64_C(1) << number % 64;
+    bool fresh = !(*word & bit);
+    *word |= bit;
+    return fresh;
+}
+
 void checker_user_event(struct checker *checker, uint64_t now, uint32_t viewer, uint32_t event)
 {
     if (event >= USER_EVENTS_MAX)
         return;
-    struct checker_viewer *state = &checker->viewers[viewer];
-    if (!state->user_events)
-        state->user_events = sim_allocate(EVENT_WORDS, sizeof *state->user_events);
-    uint64_t *word = &state->user_events[event / 64], bit = UINT64_C(1) << event % 64;
-    if (*word & bit)
+    if (!mark(&checker->viewers[viewer].user_events, event, EVENT_WORDS))
         violate(checker, INVARIANT_DELIVERED_TWICE, now, viewer, CHECKER_NOBODY,
                 "user event %" PRIu32 " was delivered twice in one life of the process", event);
-    *word |= bit;
     checker->user_events_delivered++;
+}
+
+void checker_query(struct checker *checker, uint64_t now, uint32_t viewer, uint32_t query)
+{
+    if (query < QUERIES_MAX &&
+        !mark(&checker->viewers[viewer].queries, query, (QUERIES_MAX + 63) / 64))
+        violate(checker, INVARIANT_DELIVERED_TWICE, now, viewer, CHECKER_NOBODY,
+                "query %" PRIu32 " was delivered twice in one life of the process", query);
+}
+
+void checker_answer(struct checker *checker, uint32_t query, uint32_t from)
+{
+    if (query < checker->query_count && from < checker->member_count)
+        checker->queries[query].answered[from] = 1;
 }
 
 static void check_limit(struct checker *checker, uint64_t now, uint32_t viewer, const char *what,
@@ -646,19 +690,44 @@ void checker_finish(struct checker *checker, uint64_t now)
         check_agreement(checker, now, "at the end of the run");
 }
 
+/* The member runs, and had done so for long enough. */
+static bool was_there(const struct checker *checker, uint32_t member, uint64_t time)
+{
+    const struct checker_subject *subject = &checker->subjects[member];
+    return subject->truth == TRUTH_RUNNING && subject->started + joining_time <= time;
+}
+
 void checker_user_event_coverage(const struct checker *checker, uint64_t *delivered,
                                  uint64_t *expected)
 {
     *delivered = *expected = 0;
     for (uint32_t i = 0; i < checker->member_count; i++) {
-        const struct checker_subject *subject = &checker->subjects[i];
         const uint64_t *events = checker->viewers[i].user_events;
         for (uint32_t event = 0; event < checker->user_events_sent; event++) {
-            if (subject->truth != TRUTH_RUNNING ||
-                subject->started + joining_time > checker->user_event_times[event])
+            if (!was_there(checker, i, checker->user_event_times[event]))
                 continue;
             ++*expected;
             *delivered += events && (events[event / 64] >> event % 64 & 1);
         }
     }
+}
+
+void checker_answer_coverage(const struct checker *checker, uint64_t *answers, uint64_t *expected)
+{
+    *answers = *expected = 0;
+    for (uint32_t i = 0; i < checker->query_count; i++) {
+        const struct checker_query *query = &checker->queries[i];
+        if (!was_there(checker, query->asker, query->time))
+            continue;
+        for (uint32_t member = 0; member < checker->member_count; member++)
+            if (was_there(checker, member, query->time)) {
+                ++*expected;
+                *answers += query->answered[member];
+            }
+    }
+}
+
+void checker_disappointed(struct checker *checker, uint64_t now, const char *text)
+{
+    violate(checker, INVARIANT_EXPECTATION, now, CHECKER_NOBODY, CHECKER_NOBODY, "%s", text);
 }

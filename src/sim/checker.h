@@ -11,13 +11,11 @@
  *                   since its death and since peace.
  *   going back      Within one life of a process its incarnation and its three Lamport clocks
  *                   never go back.
- *   delivered twice No user event reaches a process twice, and no member event tells what the
- *                   process has told already.
- *   queue limit     Every queue and table of a process stays under its limit.
- *   agreement       Everybody holds everybody to be what it is, with the tags that it has, when
- *                   the settling bound has passed since the last change and since peace; from
- *                   then on nobody's view changes.
- *   cross-check     What a process answers when it is asked is what its events said.
+ *   delivered twice No user event and no query reaches a process twice, and no member event tells
+ * what the process has told already. queue limit     Every queue and table of a process stays under
+ * its limit. agreement       Everybody holds everybody to be what it is, with the tags that it has,
+ * when the settling bound has passed since the last change and since peace; from then on nobody's
+ * view changes. cross-check     What a process answers when it is asked is what its events said.
  *   expectation     What the scenario itself says must not happen.
  *
  * The first violation is kept; after it nothing more is checked. Members are numbers from 0, times
@@ -49,7 +47,7 @@ enum truth {               /* what a member really is */
              TRUTH_CRASHED,
 };
 
-enum { CHECKER_NOBODY = -1, USER_EVENTS_MAX = 4096, TAG_VERSIONS = 8192 };
+enum { CHECKER_NOBODY = -1, USER_EVENTS_MAX = 4096, QUERIES_MAX = 1024, TAG_VERSIONS = 8192 };
 
 struct violation {
     bool found;
@@ -72,7 +70,14 @@ struct checker_viewer {    /* of one member, what itself thinks */
     uint16_t *cells;       /* owned; a status and a tag version for each member; NULL: never ran */
     uint32_t alive;        /* how many it holds alive */
     uint64_t *user_events; /* owned; a bit an event that this life has delivered; NULL: none */
+    uint64_t *queries;     /* owned; likewise */
     uint64_t clocks[4];    /* incarnation, member, event and query time when last seen */
+};
+
+struct checker_query {
+    uint32_t asker;
+    uint64_t time;
+    uint8_t *answered; /* owned; a byte a member */
 };
 
 struct checker_limits {
@@ -113,6 +118,8 @@ struct checker {
     uint32_t user_events_sent;
     uint64_t user_events_delivered;
     uint64_t user_event_times[USER_EVENTS_MAX];
+    struct checker_query *queries; /* owned */
+    uint32_t query_count;
 };
 
 struct checker *checker_new(uint32_t member_count, const struct bounds *bounds,
@@ -136,12 +143,19 @@ void checker_peace(struct checker *checker, uint64_t now);
 /* A user event was given to the cluster; returns its number, or UINT32_MAX when there were
  * USER_EVENTS_MAX already. */
 uint32_t checker_user_event_sent(struct checker *checker, uint64_t now);
+/* Likewise a query, at most QUERIES_MAX of which are followed. */
+uint32_t checker_query_sent(struct checker *checker, uint64_t now, uint32_t asker);
+/* Somebody was told that this member has left; where all know that it is dead, they must believe
+ * it. */
+void checker_forced_left(struct checker *checker, uint64_t now, uint32_t member);
 
 /* --- what the members believe --- */
 
 void checker_member_event(struct checker *checker, uint64_t now, uint32_t viewer,
                           enum member_event_type type, uint32_t subject, uint32_t tag_version);
 void checker_user_event(struct checker *checker, uint64_t now, uint32_t viewer, uint32_t event);
+void checker_query(struct checker *checker, uint64_t now, uint32_t viewer, uint32_t query);
+void checker_answer(struct checker *checker, uint32_t query, uint32_t from);
 /* After any call of the member's core. */
 void checker_stats(struct checker *checker, uint64_t now, uint32_t viewer,
                    const struct serf_stats *stats);
@@ -169,5 +183,10 @@ enum member_status checker_view(const struct checker *checker, uint32_t viewer, 
  * of how many. */
 void checker_user_event_coverage(const struct checker *checker, uint64_t *delivered,
                                  uint64_t *expected);
+/* How many answers came from members that run, and ran when they were asked, of how many; of the
+ * queries of members whose life goes on. */
+void checker_answer_coverage(const struct checker *checker, uint64_t *answers, uint64_t *expected);
+/* What the scenario expects did not come true. */
+void checker_disappointed(struct checker *checker, uint64_t now, const char *text);
 
 #endif

@@ -3,6 +3,7 @@
 #include "sim_memory.h"
 #include "swim_config.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,6 +35,29 @@ void links_fini(struct links *links)
     clear_blocks(links);
     free(links->group);
     free(links->is_special);
+    free(links->places);
+}
+
+void links_place(struct links *links, struct random *random, uint64_t side)
+{
+    links->places = sim_allocate(links->member_count, sizeof *links->places);
+    for (uint32_t i = 0; i < links->member_count; i++)
+        links->places[i] =
+            (struct link_place){random_below(random, side / 2), random_below(random, side / 2)};
+}
+
+uint64_t links_distance(const struct links *links, uint32_t from, uint32_t to)
+{
+    if (!links->places)
+        return 0;
+    double x = (double)links->places[from].x - (double)links->places[to].x;
+    double y = (double)links->places[from].y - (double)links->places[to].y;
+    return (uint64_t)sqrt(x * x + y * y);
+}
+
+uint64_t links_round_trip(const struct links *links, uint32_t a, uint32_t b)
+{
+    return 2 * links_distance(links, a, b) + links->normal.delay_min + links->normal.delay_max;
 }
 
 void links_set_group(struct links *links, const uint8_t *set, uint8_t group)
@@ -130,10 +154,11 @@ uint32_t links_send(const struct links *links, struct random *random, uint32_t f
     const struct link *link = link_between(links, from, to);
     if (happens(random, link->loss))
         return 0;
-    delays[0] = datagram_delay(random, link);
+    uint64_t distance = links_distance(links, from, to);
+    delays[0] = distance + datagram_delay(random, link);
     if (!happens(random, link->duplicate))
         return 1;
-    delays[1] = datagram_delay(random, link);
+    delays[1] = distance + datagram_delay(random, link);
     return 2;
 }
 
@@ -149,7 +174,7 @@ uint64_t links_stream_delay(const struct links *links, struct random *random, ui
                             uint32_t to)
 {
     const struct link *link = link_between(links, from, to);
-    uint64_t delay = draw_delay(random, link);
+    uint64_t delay = links_distance(links, from, to) + draw_delay(random, link);
     for (uint32_t losses = 0; losses < LINK_RETRANSMITS_MAX && happens(random, link->loss);
          losses++)
         delay += links_retransmit_wait(losses, false);

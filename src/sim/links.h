@@ -26,9 +26,14 @@ struct link_block {     /* nothing gets from one set to the other */
     uint8_t *from, *to; /* owned; a byte a member */
 };
 
+struct link_place { /* a point in the plane, in nanoseconds of one-way delay */
+    uint64_t x, y;
+};
+
 struct links {
     uint32_t member_count;
-    struct link normal; /* what healing goes back to */
+    struct link_place *places; /* owned; one a member, or NULL: distances are not simulated */
+    struct link normal;        /* what healing goes back to */
     struct link present;
     struct link special; /* of the members in `is_special` */
     uint8_t *is_special; /* owned; a byte a member */
@@ -40,6 +45,14 @@ struct links {
 
 void links_init(struct links *links, uint32_t member_count, const struct link *normal);
 void links_fini(struct links *links);
+
+/* Gives each member a point in a square, whose side takes a round trip of `side` nanoseconds. What
+ * it takes from one point to another comes on top of the links' delays. */
+void links_place(struct links *links, struct random *random, uint64_t side);
+/* Nanoseconds one way, on top of a link's delay. */
+uint64_t links_distance(const struct links *links, uint32_t from, uint32_t to);
+/* What a ping takes on links that are normal, on average. */
+uint64_t links_round_trip(const struct links *links, uint32_t a, uint32_t b);
 
 /* Puts the members of `set` (a byte a member) on a side of the partition, from 1. */
 void links_set_group(struct links *links, const uint8_t *set, uint8_t group);

@@ -32,6 +32,7 @@ struct player {
     uint32_t pending;     /* steps scheduled, and leaves under way */
     uint64_t last_step;
     struct samples samples;
+    struct estimates estimates;
 };
 
 /* --- the simulation's configuration --- */
@@ -75,7 +76,8 @@ static struct bounds widest_bounds(const struct simulation_config *config, const
 
 static uint64_t longest_delay(const struct scenario *scenario)
 {
-    uint64_t longest = scenario->link.delay_max;
+    /* The diagonal of the plane, one way. */
+    uint64_t longest = scenario->link.delay_max + scenario->plane * 3 / 4;
     for (uint32_t i = 0; i < scenario->action_count; i++) {
         const struct action *action = &scenario->actions[i];
         if (action->kind == ACTION_SLOW && action->amount > longest)
@@ -222,6 +224,7 @@ static void act_on_member(struct player *player, uint32_t action_number, uint32_
 {
     const struct action *action = &player->scenario->actions[action_number];
     struct simulation *simulation = player->simulation;
+    uint32_t other;
     switch (action->kind) {
     case ACTION_START:
         start_member(player, action, member);
@@ -250,6 +253,14 @@ static void act_on_member(struct player *player, uint32_t action_number, uint32_
         break;
     case ACTION_JOIN:
         join(player, member, &action->join);
+        break;
+    case ACTION_QUERY:
+        simulation_query(simulation, member);
+        break;
+    case ACTION_FORCE_LEAVE:
+        other = another(player, member);
+        if (other != UINT32_MAX)
+            simulation_force_leave(simulation, other, member);
         break;
     case ACTION_TAGS:
         simulation_change_tags(simulation, member);
@@ -369,6 +380,46 @@ static bool is_over(const struct player *player)
             simulation->now >= checker->last_change + agreed_for);
 }
 
+static void expect_share(struct checker *checker, uint64_t now, const char *what, uint32_t least,
+                         uint64_t came, uint64_t expected)
+{
+    char text[160];
+    if (least == 0 || came * CHANCE_CERTAIN >= expected * least)
+        return;
+    snprintf(text, sizeof text, "%llu of %llu %s came; the scenario expects %g %%",
+             (unsigned long long)came, (unsigned long long)expected, what, least / 1e4);
+    checker_disappointed(checker, now, text);
+}
+
+static void expect_error(struct checker *checker, uint64_t now, const char *what, uint32_t limit,
+                         uint32_t error)
+{
+    char text[160];
+    if (limit == 0 || error <= limit)
+        return;
+    snprintf(text, sizeof text,
+             "round trips are estimated with an error of %g %% %s; the scenario expects %g %%",
+             error / 1e4, what, limit / 1e4);
+    checker_disappointed(checker, now, text);
+}
+
+static void check_expectations(struct player *player)
+{
+    const struct scenario *scenario = player->scenario;
+    struct checker *checker = player->simulation->checker;
+    uint64_t now = player->simulation->now, came, expected;
+    checker_user_event_coverage(checker, &came, &expected);
+    expect_share(checker, now, "deliveries of user events", scenario->expect_events, came,
+                 expected);
+    checker_answer_coverage(checker, &came, &expected);
+    expect_share(checker, now, "answers", scenario->expect_answers, came, expected);
+    if (scenario->plane > 0)
+        player->estimates = estimates_measure(player->simulation);
+    expect_error(checker, now, "in the middle", scenario->expect_median, player->estimates.median);
+    expect_error(checker, now, "for 95 % of all pairs", scenario->expect_most,
+                 player->estimates.most);
+}
+
 static void run(struct player *player, const struct player_options *options)
 {
     struct simulation *simulation = player->simulation;
@@ -382,6 +433,7 @@ static void run(struct player *player, const struct player_options *options)
     checker_finish(simulation->checker, simulation->now);
     if (!simulation->checker->violation.found && player->member_count <= 512)
         simulation_cross_check(simulation);
+    check_expectations(player);
 }
 
 static void conclude(struct player *player, const struct player_options *options,
@@ -412,10 +464,13 @@ static void conclude(struct player *player, const struct player_options *options
         .crashes_known = checker->crashes_known,
         .worst_crash = checker->worst_crash,
         .user_events = checker->user_events_sent,
+        .queries = checker->query_count,
+        .estimates = player->estimates,
         .samples = player->samples,
     };
     checker_user_event_coverage(checker, &result->user_deliveries,
                                 &result->user_deliveries_expected);
+    checker_answer_coverage(checker, &result->answers, &result->answers_expected);
 }
 
 static bool sets_fit(const struct scenario *scenario, struct player *player, struct buffer *error)
@@ -475,6 +530,7 @@ bool play(const struct scenario *scenario, const struct player_options *options,
         .member_count = options->member_count ? options->member_count : scenario->member_count,
         .seed = options->seed,
         .link = scenario->link,
+        .plane = scenario->plane,
     };
     struct player player = {.scenario = scenario, .member_count = config.member_count};
     uint8_t used[PROFILES_MAX] = {0};

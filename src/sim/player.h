@@ -2,6 +2,7 @@
 #ifndef SIM_PLAYER_H
 #define SIM_PLAYER_H
 
+#include "estimates.h"
 #include "samples.h"
 #include "scenario.h"
 #include "simulation.h"
@@ -31,6 +32,9 @@ struct run_result {
     uint64_t worst_crash;
     uint32_t user_events;
     uint64_t user_deliveries, user_deliveries_expected;
+    uint32_t queries;
+    uint64_t answers, answers_expected;
+    struct estimates estimates; /* where the members are points in a plane */
     double cpu_seconds;
     uint64_t peak_bytes;    /* resident, of the whole process so far */
     struct samples samples; /* owned */

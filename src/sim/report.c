@@ -45,6 +45,15 @@ void report_text(FILE *file, const char *name, const struct run_result *result, 
     if (result->user_events > 0)
         fprintf(file, "  user events     %" PRIu32 ", %" PRIu64 " of %" PRIu64 " deliveries\n",
                 result->user_events, result->user_deliveries, result->user_deliveries_expected);
+    if (result->queries > 0)
+        fprintf(file, "  queries         %" PRIu32 ", %" PRIu64 " of %" PRIu64 " answers\n",
+                result->queries, result->answers, result->answers_expected);
+    if (result->estimates.pairs > 0)
+        fprintf(file,
+                "  coordinates     round trips wrong by %.1f %% in the middle, by %.1f %% at most "
+                "for 95 %% of %" PRIu64 " pairs\n",
+                result->estimates.median / 1e4, result->estimates.most / 1e4,
+                result->estimates.pairs);
     if (result->crashes > 0)
         fprintf(file,
                 "  crashes         %" PRIu32 ", %" PRIu32 " known everywhere, the last to be so "
@@ -84,7 +93,7 @@ json_t *report_json(const char *name, const struct run_result *result, const cha
     snprintf(digest, sizeof digest, "%016" PRIx64, result->digest);
     return json_pack(
         "{s:s, s:b, s:I, s:I, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, "
-        "s:I, s:I, s:I, s:f, s:f, s:b, s:f, s:f, s:b, s:s, s:f, s:I, s:o}",
+        "s:I, s:I, s:I, s:f, s:f, s:b, s:f, s:f, s:b, s:s, s:f, s:I, s:I, s:I, s:I, s:f, s:f, s:o}",
         "scenario", name, "ok", !result->violation.found, "seed", (json_int_t)result->seed,
         "members", (json_int_t)result->member_count, "virtual_seconds",
         seconds(result->virtual_time), "datagrams", (json_int_t)counts->datagrams, "datagram_bytes",
@@ -99,6 +108,9 @@ json_t *report_json(const char *name, const struct run_result *result, const cha
         seconds(result->worst_crash), "crash_bound_seconds", seconds(result->crash_bound), "agreed",
         result->agreed, "agreement_seconds", seconds(result->agreed_after), "settle_bound_seconds",
         seconds(result->settle_bound), "all_bounds_passed", result->all_checked, "digest", digest,
-        "cpu_seconds", result->cpu_seconds, "peak_bytes", (json_int_t)result->peak_bytes,
+        "cpu_seconds", result->cpu_seconds, "peak_bytes", (json_int_t)result->peak_bytes, "queries",
+        (json_int_t)result->queries, "answers", (json_int_t)result->answers, "answers_expected",
+        (json_int_t)result->answers_expected, "coordinate_error_median",
+        result->estimates.median / 1e6, "coordinate_error_most", result->estimates.most / 1e6,
         "violation", violation_json(&result->violation, repeat));
 }

@@ -16,6 +16,10 @@ enum {
     SCENARIO_MEMBERS_MAX = 65536,
 };
 
+/* The side of a plane, in nanoseconds; no coordinate tells of longer round trips. */
+#define PLANE_MIN UINT64_C(1000000)
+#define PLANE_MAX UINT64_C(10000000000)
+
 enum set_kind {
     SET_RANGE, /* members `from` to `to`, from 1 */
     SET_SHARE, /* those between `from` and `to` percent of all, in order of their numbers */
@@ -64,11 +68,13 @@ enum action_kind {
     ACTION_EVENT,
     ACTION_TAGS,
     ACTION_JOIN,
+    ACTION_QUERY,
+    ACTION_FORCE_LEAVE,
 };
 
 /* The word that an action begins with. */
 extern const char *const action_words[];
-enum { ACTION_KINDS = ACTION_JOIN + 1 };
+enum { ACTION_KINDS = ACTION_FORCE_LEAVE + 1 };
 
 struct action {
     enum action_kind kind;
@@ -106,7 +112,12 @@ struct scenario {
     struct link link;
     uint64_t crash_bound, healing_bound, settle_bound; /* 0: the protocol's (bounds.h) */
     bool expect_no_failures;
-    uint64_t run;           /* how long; 0: until the bounds have passed, or all agree */
+    uint32_t expect_events, expect_answers; /* the least share delivered, in millionths; 0: any */
+    uint32_t expect_median, expect_most;    /* the largest errors of round trips that coordinates
+                                               estimate, in the middle and for 95 % of all pairs of
+                                               members, in millionths; 0: any */
+    uint64_t plane; /* members are points in a square with this round trip along its side; 0: no */
+    uint64_t run;   /* how long; 0: until the bounds have passed, or all agree */
     bool run_until_settled; /* until every bound has passed after the last change (the default) */
     uint64_t agreed_for;    /* else: until all agree, and that for so long */
     struct action *actions; /* owned */

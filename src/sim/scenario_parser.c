@@ -19,11 +19,23 @@ struct reader {
 };
 
 const char *const action_words[ACTION_KINDS] = {
-    [ACTION_START] = "start",     [ACTION_CRASH] = "crash", [ACTION_VANISH] = "vanish",
-    [ACTION_RESTART] = "restart", [ACTION_LEAVE] = "leave", [ACTION_PAUSE] = "pause",
-    [ACTION_SLOW] = "slow",       [ACTION_JUMP] = "jump",   [ACTION_PARTITION] = "partition",
-    [ACTION_BLOCK] = "block",     [ACTION_HEAL] = "heal",   [ACTION_LINK] = "link",
-    [ACTION_EVENT] = "event",     [ACTION_TAGS] = "tags",   [ACTION_JOIN] = "join",
+    [ACTION_START] = "start",
+    [ACTION_CRASH] = "crash",
+    [ACTION_VANISH] = "vanish",
+    [ACTION_RESTART] = "restart",
+    [ACTION_LEAVE] = "leave",
+    [ACTION_PAUSE] = "pause",
+    [ACTION_SLOW] = "slow",
+    [ACTION_JUMP] = "jump",
+    [ACTION_PARTITION] = "partition",
+    [ACTION_BLOCK] = "block",
+    [ACTION_HEAL] = "heal",
+    [ACTION_LINK] = "link",
+    [ACTION_EVENT] = "event",
+    [ACTION_TAGS] = "tags",
+    [ACTION_JOIN] = "join",
+    [ACTION_QUERY] = "query",
+    [ACTION_FORCE_LEAVE] = "force-leave",
 };
 
 /* --- words --- */
@@ -302,7 +314,7 @@ static bool take_action_kind(struct reader *reader, enum action_kind *kind)
             return true;
         }
     return expected(reader, "start, crash, vanish, restart, leave, pause, slow, jump, partition, "
-                            "block, heal, link, event, tags or join");
+                            "block, heal, link, event, tags, join, query or force-leave");
 }
 
 static bool read_whom(struct reader *reader, struct action *action)
@@ -331,6 +343,8 @@ static bool read_action(struct reader *reader, struct action *action)
     case ACTION_LEAVE:
     case ACTION_EVENT:
     case ACTION_TAGS:
+    case ACTION_QUERY:
+    case ACTION_FORCE_LEAVE:
         return read_whom(reader, action) && read_options(reader, action, OPTION_OVER);
     case ACTION_JOIN:
         return read_whom(reader, action) && read_join(reader, &action->join) &&
@@ -412,6 +426,31 @@ static bool read_run(struct reader *reader)
            (!take(reader, "for") || read_duration(reader, &scenario->agreed_for));
 }
 
+static bool read_expectation(struct reader *reader)
+{
+    struct scenario *scenario = reader->scenario;
+    if (take(reader, "events"))
+        return read_chance(reader, &scenario->expect_events);
+    if (take(reader, "answers"))
+        return read_chance(reader, &scenario->expect_answers);
+    if (take(reader, "coordinates"))
+        return want(reader, "median") && read_chance(reader, &scenario->expect_median) &&
+               want(reader, "most") && read_chance(reader, &scenario->expect_most);
+    if (!take(reader, "no"))
+        return expected(reader, "\"no failures\", \"events\", \"answers\" or \"coordinates\"");
+    return scenario->expect_no_failures = want(reader, "failures");
+}
+
+static bool read_plane(struct reader *reader)
+{
+    uint64_t side;
+    if (!parse_duration(peek(reader), &side) || side < PLANE_MIN || side > PLANE_MAX)
+        return expected(reader, "a round trip from 1ms to 10s, along the side of the plane");
+    reader->scenario->plane = side;
+    reader->next++;
+    return true;
+}
+
 static bool read_statement(struct reader *reader)
 {
     struct scenario *scenario = reader->scenario;
@@ -428,13 +467,15 @@ static bool read_statement(struct reader *reader)
     if (take(reader, "settle"))
         return want(reader, "within") && read_duration(reader, &scenario->settle_bound);
     if (take(reader, "expect"))
-        return (scenario->expect_no_failures = want(reader, "no") && want(reader, "failures"));
+        return read_expectation(reader);
+    if (take(reader, "plane"))
+        return read_plane(reader);
     if (take(reader, "run"))
         return read_run(reader);
     if (take(reader, "at"))
         return read_at(reader);
-    return expected(reader, "members, profile, link, crash bound, healing bound, settle within, "
-                            "expect, run or at");
+    return expected(reader, "members, profile, link, plane, crash bound, healing bound, settle "
+                            "within, expect, run or at");
 }
 
 /* --- lines --- */

@@ -65,6 +65,8 @@ struct simulation *simulation_new(const struct simulation_config *config)
     sim_trace_init(&simulation->trace, NULL);
     simulation->member_count = config->member_count;
     links_init(&simulation->links, config->member_count, &config->link);
+    if (config->plane > 0)
+        links_place(&simulation->links, &simulation->random, config->plane);
     memcpy(simulation->profiles, config->profiles, sizeof simulation->profiles);
     struct checker_limits limits = limits_for(&config->profiles[0], config->member_count);
     simulation->checker = checker_new(config->member_count, &config->bounds, &limits);
@@ -258,6 +260,34 @@ static void note_user_event(struct simulation *simulation, const struct machine 
     checker_user_event(simulation->checker, simulation->now, machine->number, event);
 }
 
+/* Everybody answers with the number that it was asked. */
+static void note_query(struct simulation *simulation, const struct machine *machine,
+                       const struct effect *effect)
+{
+    uint8_t number[4];
+    struct buffer error;
+    if (effect->query.payload.size != sizeof number)
+        return;
+    memcpy(number, effect->query.payload.data, sizeof number);
+    sim_trace_mix(&simulation->trace, machine->number, read_u32(number));
+    sim_trace_line(&simulation->trace, simulation->now, machine->number, "query %u",
+                   read_u32(number));
+    checker_query(simulation->checker, simulation->now, machine->number, read_u32(number));
+    buffer_init(&error, 256);
+    serf_respond(machine->serf, machine_now(simulation, machine), effect->query.query,
+                 span_make(number, sizeof number), &error);
+    buffer_fini(&error);
+}
+
+static void note_answer(struct simulation *simulation, const struct machine *machine,
+                        const struct effect *effect)
+{
+    uint32_t from = machine_number(effect->answer.from);
+    sim_trace_mix(&simulation->trace, machine->number, from);
+    if (effect->answer.payload.size == 4)
+        checker_answer(simulation->checker, read_u32(effect->answer.payload.data), from);
+}
+
 static void note_command(struct simulation *simulation, const struct machine *machine,
                          const struct effect *effect)
 {
@@ -296,6 +326,12 @@ static void perform(struct simulation *simulation, struct machine *machine,
         break;
     case EFFECT_USER_EVENT:
         note_user_event(simulation, machine, effect);
+        break;
+    case EFFECT_QUERY:
+        note_query(simulation, machine, effect);
+        break;
+    case EFFECT_QUERY_RESPONSE:
+        note_answer(simulation, machine, effect);
         break;
     case EFFECT_COMMAND_DONE:
         note_command(simulation, machine, effect);
@@ -586,6 +622,7 @@ static struct serf *new_process(struct simulation *simulation, struct machine *m
         serf_encode_tags(&meta, config.protocol_version, &tag, tags);
     config.swim.meta = buffer_span(&meta);
     random_bytes(&simulation->random, seed, sizeof seed);
+    config.time_of_day = machine_now(simulation, machine) / NANOSECONDS_PER_S;
     struct snapshot snapshot;
     snapshot_init(&snapshot, &simulation->pool);
     if (machine->snapshot.size > 0 &&
@@ -738,6 +775,12 @@ void simulation_links_changed(struct simulation *simulation)
 
 /* --- commands --- */
 
+static void write_number(uint32_t number, uint8_t bytes[4])
+{
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (uint8_t)(number >> (24 - 8 * i));
+}
+
 void simulation_change_tags(struct simulation *simulation, uint32_t member)
 {
     struct machine *machine = &simulation->machines[member];
@@ -763,8 +806,8 @@ void simulation_user_event(struct simulation *simulation, uint32_t member)
         return;
     struct serf_stats stats;
     serf_stats(machine->serf, &stats);
-    uint8_t number[4] = {(uint8_t)(event >> 24), (uint8_t)(event >> 16), (uint8_t)(event >> 8),
-                         (uint8_t)event};
+    uint8_t number[4];
+    write_number(event, number);
     struct user_event_message message = {.ltime = stats.event_time,
                                          .name = span_text("simulated"),
                                          .payload = span_make(number, sizeof number)};
@@ -777,6 +820,39 @@ void simulation_user_event(struct simulation *simulation, uint32_t member)
     sim_trace_line(&simulation->trace, simulation->now, member, "is handed user event %u", event);
     serf_packet(machine->serf, machine_now(simulation, machine), &stranger, buffer_span(&datagram));
     buffer_fini(&datagram);
+    machine_settle(simulation, machine);
+}
+
+void simulation_query(struct simulation *simulation, uint32_t member)
+{
+    struct machine *machine = &simulation->machines[member];
+    if (!machine->serf || machine_waits(machine) || machine->leaving)
+        return;
+    uint32_t query = checker_query_sent(simulation->checker, simulation->now, member);
+    if (query == UINT32_MAX)
+        return;
+    uint8_t number[4];
+    write_number(query, number);
+    struct serf_query_parameters parameters = {.name = span_text("simulated"),
+                                               .payload = span_make(number, sizeof number)};
+    struct buffer error;
+    buffer_init(&error, 256);
+    sim_trace_line(&simulation->trace, simulation->now, member, "asks query %u", query);
+    serf_query(machine->serf, machine_now(simulation, machine), &parameters, &error);
+    buffer_fini(&error);
+    machine_settle(simulation, machine);
+}
+
+void simulation_force_leave(struct simulation *simulation, uint32_t member, uint32_t other)
+{
+    struct machine *machine = &simulation->machines[member];
+    char name[MEMBER_NAME_SIZE];
+    if (!machine->serf || machine->leaving || machine->paused)
+        return;
+    machine_name(other, name);
+    sim_trace_line(&simulation->trace, simulation->now, member, "forces %s to leave", name);
+    checker_forced_left(simulation->checker, simulation->now, other);
+    serf_force_leave(machine->serf, machine_now(simulation, machine), span_text(name), false);
     machine_settle(simulation, machine);
 }
 

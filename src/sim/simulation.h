@@ -23,6 +23,7 @@ struct simulation_config {
     uint32_t member_count; /* 1 to MEMBERS_MAX */
     uint64_t seed;
     struct link link;
+    uint64_t plane;                            /* see links_place; 0: none */
     struct serf_config profiles[PROFILES_MAX]; /* lan, wan, local: everything but the name, the
                                                   tags and the address */
     const uint8_t *profile_of; /* borrowed; a byte a member; NULL: the first for all */
@@ -102,6 +103,11 @@ void simulation_jump(struct simulation *simulation, uint32_t member, uint64_t by
 void simulation_change_tags(struct simulation *simulation, uint32_t member);
 /* A foreign peer hands the member a user event of its own. */
 void simulation_user_event(struct simulation *simulation, uint32_t member);
+
+/* The member asks everybody something. */
+void simulation_query(struct simulation *simulation, uint32_t member);
+/* The member is told that another one has left. */
+void simulation_force_leave(struct simulation *simulation, uint32_t member, uint32_t other);
 
 /* Changed links: the checker learns whether there is peace. */
 void simulation_links_changed(struct simulation *simulation);

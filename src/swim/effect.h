@@ -47,6 +47,7 @@ enum effect_kind {
     EFFECT_SWIM_SYNC_DONE,
     EFFECT_SWIM_LEFT,
     EFFECT_SWIM_UPDATED,
+    EFFECT_SWIM_ACK,      /* to swim_ping, or too late to be of use to anybody */
     EFFECT_SWIM_NAMESAKE, /* somebody answers to our name at another address */
     EFFECT_SWIM_MOVED,    /* we, to the address where we are: as if newly joined */
 };
@@ -162,6 +163,9 @@ struct effect {
             uint32_t new_members; /* alive members first heard of through it */
             struct span error;
         } sync;
+        struct { /* EFFECT_SWIM_ACK */
+            uint32_t sequence;
+        } ack;
         struct { /* EFFECT_SWIM_LEFT, _UPDATED: the broadcast is out, or its time was up */
             bool timed_out;
         } broadcast;

@@ -66,8 +66,8 @@ void outbox_fini(struct outbox *outbox)
 /* What others wait for, or what a table's change depends on. */
 static bool is_vital(enum effect_kind kind)
 {
-    return kind >= EFFECT_SWIM_JOIN || kind == EFFECT_COMMAND_DONE || kind == EFFECT_STOP ||
-           kind == EFFECT_MEMBER_EVENT || kind == EFFECT_STREAM_CLOSE;
+    return (kind >= EFFECT_SWIM_JOIN && kind != EFFECT_SWIM_ACK) || kind == EFFECT_COMMAND_DONE ||
+           kind == EFFECT_STOP || kind == EFFECT_MEMBER_EVENT || kind == EFFECT_STREAM_CLOSE;
 }
 
 bool outbox_reserve(struct outbox *outbox, uint32_t count)

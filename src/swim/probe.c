@@ -239,6 +239,21 @@ void swim_probe_tick(struct swim *swim)
         start_probe(swim, member);
 }
 
+/* --- asking for the Serf layer --- */
+
+uint32_t swim_next_sequence(struct swim *swim)
+{
+    return ++swim->sequence;
+}
+
+/* Nothing rides along: who is there may be a stranger. */
+void swim_ping(struct swim *swim, const struct endpoint *to, struct span name, uint32_t sequence)
+{
+    struct ping_message ping = own_ping(swim, sequence, name);
+    if (swim_begin_datagram(swim, MESSAGE_PING, &ping_structure, &ping))
+        swim_send(swim, to, false);
+}
+
 /* --- being asked --- */
 
 /* Where an answer goes: the address that the message names, or else where it came from. */
@@ -423,8 +438,12 @@ void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span
     if (swim_move_answered(swim, ack.sequence))
         return;
     struct relay *relay = number_map_find(&swim->relays, ack.sequence);
-    if (!relay)
+    if (!relay) {
+        struct effect *effect = outbox_add(&swim->outbox, EFFECT_SWIM_ACK);
+        if (effect)
+            effect->ack.sequence = ack.sequence;
         return;
+    }
     send_ack(swim, &relay->reply_to, relay->asked_sequence, SPAN_EMPTY, relay->to_asker);
     free_relay(swim, relay);
 }

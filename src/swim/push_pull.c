@@ -362,6 +362,9 @@ void swim_view_grew(struct swim *swim)
     swim->joins++;
     swim->grown = swim->now;
     swim->catch_ups_due = CATCH_UPS;
+    /* Whoever came hears gossip an interval later: first it reads our state, which says which
+     * events are old. */
+    swim->gossip_ticked = swim->now;
     swim_gossip_wanted(swim); /* here is somebody to tell what waits */
     if (!timer_armed(&swim->catch_up) && swim->config.push_pull_interval > 0)
         set_catch_up(swim, swim->now);

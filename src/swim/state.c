@@ -334,9 +334,11 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
     enum node_state before = record->state;
     if (before != NODE_ALIVE)
         enter_state(swim, member, NODE_ALIVE);
-    swim_queue_broadcast(swim, member, BROADCAST_ALIVE, SPAN_EMPTY, false);
-    if (before == NODE_DEAD || before == NODE_LEFT) {
+    bool grew = before == NODE_DEAD || before == NODE_LEFT;
+    if (grew)
         swim_view_grew(swim);
+    swim_queue_broadcast(swim, member, BROADCAST_ALIVE, SPAN_EMPTY, false);
+    if (grew) {
         emit(swim, EFFECT_SWIM_JOIN, member);
     } else if (meta_changed) {
         emit(swim, EFFECT_SWIM_UPDATE, member);

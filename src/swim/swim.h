@@ -209,6 +209,11 @@ bool swim_cancel_join(struct swim *swim, uint32_t stream);
 /* A leave is being announced: no move to another address begins or goes on from here on. */
 void swim_prepare_leave(struct swim *swim);
 
+/* Asks whether who is at this address has that name: nobody else answers. The ack is reported as
+ * EFFECT_SWIM_ACK with the `sequence` that was given, one of swim_next_sequence. */
+void swim_ping(struct swim *swim, const struct endpoint *to, struct span name, uint32_t sequence);
+uint32_t swim_next_sequence(struct swim *swim);
+
 /* Tells the others that we leave, each of them directly (at most TOLD_DIRECTLY_MAX) and by gossip;
  * EFFECT_SWIM_LEFT when they have been told. */
 void swim_leave(struct swim *swim, uint64_t timeout);

@@ -68,7 +68,7 @@ void swim_tell_each(struct swim *swim, struct span message);
 
 /* sync.c */
 void swim_push_pull_tick(struct swim *swim);
-/* A member came to life: the view grew. */
+/* A member came to life: the view grew. Comes before any broadcast about it. */
 void swim_view_grew(struct swim *swim);
 void swim_catch_up(struct swim *swim);
 void swim_stream_timer(struct swim *swim, struct timer *timer);

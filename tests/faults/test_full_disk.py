@@ -1,16 +1,18 @@
-"""A disk with no room left, under the tags file and under the log. (The keyring file is only read.)
-"""
+"""A disk with no room left, under the tags file, the keyring file, the snapshot and the log."""
 
+import base64
 import json
 import os
+import re
 import subprocess
 
 import pytest
 
-from agents import OURS, wait_until
+from agents import AGREE_SECONDS, OURS, wait_until
 from localcluster import kernel
 
 DISK_BYTES = 64 * 1024
+PAGE_BYTES = 4096
 
 
 class Disk:
@@ -71,6 +73,55 @@ def test_tags_that_find_no_room_are_refused_and_the_old_ones_stay(cluster, disk)
     assert json.loads(path.read_text()) == {"role": "db"}
     wait_until(lambda: peer.members()["tagged"]["tags"] == {"role": "db"}, 20, "the peer knows")
     cluster.healthy_after()
+
+
+def test_keys_that_find_no_room_are_reported_and_the_old_file_stays(cluster, disk):
+    old, new = (base64.b64encode(bytes(range(start, start + 16))).decode() for start in (0, 50))
+    paths = [disk.folder / "keys.json", cluster.new_path("peer", ".keys")]
+    for path in paths:
+        path.write_text(json.dumps([old]), encoding="ascii")
+    agent = cluster.agent(OURS, "full", f"-keyring-file={paths[0]}")
+    peer = cluster.agent(OURS, "peer", f"-keyring-file={paths[1]}", join=[agent])
+    cluster.healthy_after(AGREE_SECONDS)
+    disk.fill()
+    refused = peer.run("keys", f"-install={new}")
+    assert refused.returncode == 1
+    assert re.search(rf"failed: +full +Failed to write keyring file: write {paths[0]}: "
+                     "no space left on device", refused.stdout)
+    assert json.loads(paths[0].read_text()) == [old]
+    assert sorted(os.listdir(disk.folder)) == ["ballast", "keys.json"]
+    cluster.healthy_after(AGREE_SECONDS)
+
+    disk.make_room()
+    peer.cli("keys", f"-install={new}")
+    assert json.loads(paths[0].read_text()) == [old, new]
+    assert json.loads(paths[1].read_text()) == [old, new]
+    cluster.healthy_after(AGREE_SECONDS)
+
+
+def test_a_snapshot_without_room_is_a_warning_and_is_whole_again_later(cluster, disk):
+    path = disk.folder / "snapshot"
+    agent = cluster.agent(OURS, "keeper", f"-snapshot={path}")
+    peer = cluster.agent(OURS, "peer", join=[agent])
+    wait_until(lambda: f"alive: peer {peer.address}\n" in path.read_text(), AGREE_SECONDS,
+               "the peer is recorded")
+    with open(path, "ab", buffering=0) as file:  # what comes next does not fit the last page
+        file.write(b"#" * (PAGE_BYTES - 2 - path.stat().st_size) + b"\n")
+    disk.fill()
+    third = cluster.agent(OURS, "third", join=[peer])
+    agent.wait_log(rf"\[ERR\] serf: Failed to update snapshot: write {path}: "
+                   r"no space left on device; trying again in 30s$", AGREE_SECONDS)
+    cluster.healthy_after(AGREE_SECONDS)
+    assert len(agent.log_lines("Failed to update snapshot")) == 1
+
+    disk.make_room()
+    agent.wait_log("serf: Snapshot is being kept again$", AGREE_SECONDS)
+    for other in (peer, third):
+        assert f"alive: {other.name} {other.address}\n" in path.read_text()
+    agent.kill()
+    again = cluster.agent(OURS, "keeper", f"-snapshot={path}", host=agent.host)
+    again.wait_log("serf: Re-joined to previously known node: ", AGREE_SECONDS)
+    cluster.healthy_after(AGREE_SECONDS)
 
 
 def test_a_log_without_room_stops_nothing_and_says_later_what_is_missing(cluster, disk):

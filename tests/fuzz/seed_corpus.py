@@ -76,6 +76,9 @@ SNAPSHOT = {
             b"event-clock: 3\nquery-clock: 4\n# x\ncoordinate: {}\nalive: n1 127.0.0.9:7946\n",
     "leave": b"\0alive: a 10.0.0.1:1\nclock: 5\nleave\nclock: 6\n",
     "rejoin": b"\1alive: a b 10.0.0.1:1\nclock: 5\nleave\n",
+    "failed": b"\0alive: n1 127.0.0.1:7946\n# failed: n2 127.0.0.2:7946 1699999999\n"
+              b"# failed: long ago [::1]:7946 5\nnot-alive: n1\n# failed: n1 127.0.0.1:7946 9\n"
+              b"# failed: n3 10.0.0.3:1\n# failed: n4 10.0.0.4:4 1700000001\n",
     "torn": b"\0alive: a 10.0.0.1:1\nclock: x\n\0\0\0\nalive: b 10.0.0.2:",
 }
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from agents import BOTH, OURS, REFERENCE, next_host, wait_until
+from agents import AGREE_SECONDS, BOTH, OURS, REFERENCE, next_host, wait_until
 
 KINDS = pytest.mark.parametrize("program", BOTH, ids=lambda program: program.kind)
 PAIRS = pytest.mark.parametrize("before, after", [(a, b) for a in BOTH for b in BOTH],
@@ -68,6 +68,61 @@ def test_nobody_there_is_a_warning(mixed_cluster, tmp_path, program):
     agent = mixed_cluster.agent(program, "alone", f"-snapshot={path}")
     agent.wait_log(r"\[WARN\] serf: Failed to re-join any previously known node$", 15)
     assert agent.info()["serf"]["member_time"] == "5"
+
+
+@KINDS
+def test_lines_about_failed_members_are_skipped_in_silence(mixed_cluster, tmp_path, program):
+    path = tmp_path / "snapshot"
+    path.write_text(f"# failed: gone {next_host()}:7946 1700000000\n"
+                    f"# failed: two words {next_host()}:7946 1700000000\n"
+                    "# failed: nonsense\nclock: 4\n")
+    agent = mixed_cluster.agent(program, "alone", f"-snapshot={path}")
+    assert agent.info()["serf"]["member_time"] == "5"
+    assert agent.log_lines(r"(?i)snapshot line|\[(WARN|ERR)\]") == []
+    assert agent.log_lines("Attempting re-join") == []  # long past reconnect_timeout
+
+
+@KINDS
+def test_a_cluster_that_saw_itself_fail_is_found_again(mixed_cluster, tmp_path, program):
+    """All that the snapshot knows is a member that failed; it is of either kind."""
+    path = tmp_path / "snapshot"
+    peer = mixed_cluster.grow(program, "peer")
+    agent = mixed_cluster.grow(OURS, "third", f"-snapshot={path}", join=[peer])
+    peer.kill()
+    mixed_cluster.wait_status("peer", "failed", AGREE_SECONDS)
+    failed = rf"(?m)^# failed: peer {re.escape(peer.address)} \d+$"
+    wait_until(lambda: re.search(failed, path.read_text()), AGREE_SECONDS, "the failure is recorded")
+    agent.kill()
+    again = [mixed_cluster.agent(program, "peer", host=peer.host),
+             mixed_cluster.agent(OURS, "third", f"-snapshot={path}", host=agent.host)]
+    again[1].wait_log(r"\[INFO\] serf: Re-joined to previously known node: peer: ", AGREE_SECONDS)
+    mixed_cluster.wait_members({"peer": "alive", "third": "alive"}, agents=again)
+
+
+@KINDS
+def test_a_stranger_at_a_remembered_address_is_left_alone(mixed_cluster, tmp_path, program):
+    path = tmp_path / "snapshot"
+    stranger = mixed_cluster.grow(program, "stranger")
+    path.write_text(f"alive: friend {stranger.address}\n")
+    agent = mixed_cluster.agent(OURS, "third", f"-snapshot={path}")
+    agent.wait_log(r"\[INFO\] serf: Attempting re-join to previously known node: friend: ", 70)
+    agent.wait_log(r"\[WARN\] serf: Failed to re-join any previously known node$", 70)
+    stranger.wait_log("Got ping for unexpected node '?friend'?", 70)
+    assert agent.statuses() == {"third": "alive"}
+    assert stranger.statuses() == {"stranger": "alive"}
+    agent.join(stranger)  # a person's join is meant
+    mixed_cluster.wait_members({"stranger": "alive", "third": "alive"}, agents=[stranger, agent])
+
+
+@KINDS
+def test_a_rejoin_goes_on_where_all_is_encrypted(mixed_cluster, tmp_path, program):
+    path = tmp_path / "snapshot"
+    key = "-encrypt=MTIzNDU2Nzg5MDEyMzQ1Ng=="
+    peer = mixed_cluster.grow(program, "peer", key)
+    path.write_text(f"alive: peer {peer.address}\n")
+    agent = mixed_cluster.agent(OURS, "third", f"-snapshot={path}", key)
+    agent.wait_log(r"\[INFO\] serf: Re-joined to previously known node: peer: ", AGREE_SECONDS)
+    mixed_cluster.wait_members({"peer": "alive", "third": "alive"}, agents=[peer, agent])
 
 
 @KINDS

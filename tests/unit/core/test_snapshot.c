@@ -155,22 +155,83 @@ static void a_leave_forgets_all_before_it_unless_told_otherwise(void **state)
     done(&snapshot);
 }
 
+static void failed_members_are_comments_with_a_time(void **state)
+{
+    (void)state;
+    static const char text[] = "alive: a 10.0.0.1:1\n"
+                               "alive: b 10.0.0.2:2\n"
+                               "not-alive: a\n"
+                               "# failed: a 10.0.0.1:1 1700000000\n"
+                               "# failed: two words [::1]:3 5\n"
+                               "# failed: back 10.0.0.4:4 5\n"
+                               "alive: back 10.0.0.5:5\n"
+                               "# failed: gone 10.0.0.6:6 5\n"
+                               "not-alive: gone\n"
+                               "# failed: b 10.0.0.2:2 7\n";
+    struct snapshot snapshot;
+    read_text(&snapshot, span_text(text), false);
+    assert_int_equal(snapshot.peer_count, 4);
+    assert_int_equal(find(&snapshot, "a")->failed_at, 1700000000);
+    assert_at(&snapshot, "two words", "[::1]:3");
+    assert_int_equal(find(&snapshot, "two words")->failed_at, 5);
+    assert_at(&snapshot, "back", "10.0.0.5:5");
+    assert_int_equal(find(&snapshot, "back")->failed_at, 0);
+    assert_int_equal(find(&snapshot, "b")->failed_at, 7);
+    assert_null(find(&snapshot, "gone"));
+    done(&snapshot);
+}
+
+static void a_comment_that_is_no_record_of_a_failure_is_nothing_to_complain_about(void **state)
+{
+    (void)state;
+    static const char text[] = "# failed:\n"
+                               "# failed: \n"
+                               "# failed: a\n"
+                               "# failed: a 10.0.0.1:1\n"
+                               "# failed: a 10.0.0.1:1 0\n"
+                               "# failed: a 10.0.0.1:1 -5\n"
+                               "# failed: a 10.0.0.1:1 18446744073709551615\n"
+                               "# failed: a 10.0.0.1 5\n"
+                               "# failed:  10.0.0.1:1 5\n"
+                               "# failed because of the power\n"
+                               "#failed: a 10.0.0.1:1 5\n";
+    struct snapshot snapshot;
+    read_text(&snapshot, span_text(text), false);
+    assert_int_equal(snapshot.peer_count, 0);
+    assert_int_equal(snapshot.bad_lines, 0);
+    done(&snapshot);
+}
+
+static void a_leave_forgets_failed_members_too(void **state)
+{
+    (void)state;
+    struct snapshot snapshot;
+    read_text(&snapshot, span_text("# failed: a 10.0.0.1:1 5\nleave\n"), false);
+    assert_int_equal(snapshot.peer_count, 0);
+    done(&snapshot);
+}
+
 /* Against a plain list, in any order of comings and goings. */
 static void comings_and_goings_add_up(void **state)
 {
     (void)state;
     static uint16_t ports[200];
+    static uint64_t times[200];
     struct buffer text;
     buffer_init(&text, 1 << 20);
     srand(7);
     for (int i = 0; i < 5000; i++) {
         int member = rand() % 200;
+        int way = rand() % 4;
         char name[16];
         snprintf(name, sizeof name, "m%d", member);
-        ports[member] = (uint16_t)(rand() % 3 ? 1 + rand() % 60000 : 0);
+        ports[member] = (uint16_t)(way ? 1 + rand() % 60000 : 0);
+        times[member] = way == 1 ? (uint64_t)i + 1 : 0;
         struct endpoint endpoint;
         endpoint_from_text(&endpoint, "10.0.0.1", ports[member]);
-        if (ports[member])
+        if (way == 1)
+            snapshot_write_failed(&text, span_text(name), &endpoint, times[member]);
+        else if (ports[member])
             snapshot_write_alive(&text, span_text(name), &endpoint);
         else
             snapshot_write_not_alive(&text, span_text(name));
@@ -183,6 +244,7 @@ static void comings_and_goings_add_up(void **state)
         snprintf(name, sizeof name, "m%d", i);
         const struct snapshot_peer *peer = find(&snapshot, name);
         assert_int_equal(peer ? peer->endpoint.port : 0, ports[i]);
+        assert_int_equal(peer ? peer->failed_at : 0, times[i]);
         alive += ports[i] != 0;
     }
     assert_int_equal(snapshot.peer_count, alive);
@@ -329,11 +391,16 @@ static void a_snapshot_written_anew_says_the_same(void **state)
     struct snapshot grown;
     read_text(&grown, buffer_span(&network->hosts[0].snapshot), false);
     uint64_t clocks[] = {grown.clock, grown.event_clock, grown.query_clock};
-    assert_int_equal(grown.peer_count, 4);
+    assert_int_equal(grown.peer_count, 5);
+    uint64_t failed_at = find(&grown, "n4")->failed_at;
+    assert_true(failed_at > 0);
     done(&grown);
     struct snapshot anew;
     read_text(&anew, buffer_span(&text), false);
-    assert_int_equal(anew.peer_count, 4);
+    assert_int_equal(anew.peer_count, 5);
+    assert_null(find(&anew, "n5"));
+    assert_at(&anew, "n4", "10.0.0.4:7946");
+    assert_in_range(find(&anew, "n4")->failed_at, failed_at - 1, failed_at + 1);
     assert_at(&anew, "n1", "10.0.0.1:7946");
     assert_int_equal(anew.clock, clocks[0]);
     assert_int_equal(anew.event_clock, clocks[1]);
@@ -364,6 +431,9 @@ int main(void)
         cmocka_unit_test(a_torn_last_line_is_left_out),
         cmocka_unit_test(lines_that_mean_nothing_are_skipped_and_counted),
         cmocka_unit_test(a_leave_forgets_all_before_it_unless_told_otherwise),
+        cmocka_unit_test(failed_members_are_comments_with_a_time),
+        cmocka_unit_test(a_comment_that_is_no_record_of_a_failure_is_nothing_to_complain_about),
+        cmocka_unit_test(a_leave_forgets_failed_members_too),
         cmocka_unit_test(comings_and_goings_add_up),
         cmocka_unit_test(a_restarted_member_finds_its_cluster_by_itself_and_nobody_notices),
         cmocka_unit_test(events_are_not_told_again_and_missed_ones_are),

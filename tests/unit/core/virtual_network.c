@@ -162,6 +162,7 @@ struct host *network_start(struct network *network, uint32_t number, const char 
     buffer_init(&error, 1024);
     struct snapshot snapshot;
     snapshot_init(&snapshot, &network->pool);
+    config.time_of_day = network->now / NANOSECONDS_PER_S;
     if (config.record) {
         bool read =
             snapshot_read(&snapshot, buffer_span(&host->snapshot), network->rejoin_after_leave);

@@ -187,12 +187,23 @@ static void append_lines(struct snapshot_file *file, unsigned count)
         snapshot_file_append(file, span_text("alive: somebody 10.20.30.40:7946\n"), false);
 }
 
+/* It begins when all that has happened has been told, not amid it. */
+static void grow_until_it_is_replaced(struct snapshot_file *file)
+{
+    append_lines(file, 128 * 1024 / 33 + 200);
+    assert_int_equal(written_anew, 0);
+    uint64_t end = loop_now() + UINT64_C(10000000000);
+    while (written_anew == 0 && loop_now() < end)
+        loop_turn(loop, false);
+    assert_int_equal(written_anew, 1);
+}
+
 static void a_file_that_has_grown_is_replaced_by_a_short_one(void **state)
 {
     (void)state;
     struct snapshot_file *file = open_it();
     buffer_append_text(&anew, "alive: somebody 10.20.30.40:7946\nclock: 9\n");
-    append_lines(file, 128 * 1024 / 33 + 200);
+    grow_until_it_is_replaced(file);
     snapshot_file_append(file, span_text("clock: 10\n"), false); /* while it is being replaced */
     uint64_t end = loop_now() + UINT64_C(10000000000);
     while (file_size() > 65536 && loop_now() < end) {
@@ -218,8 +229,7 @@ static void a_close_amid_a_replacement_loses_nothing(void **state)
     (void)state;
     struct snapshot_file *file = open_it();
     buffer_append_text(&anew, "clock: 9\n");
-    append_lines(file, 128 * 1024 / 33 + 200);
-    assert_int_equal(written_anew, 1);
+    grow_until_it_is_replaced(file);
     snapshot_file_append(file, span_text("clock: 12\n"), false);
     snapshot_file_close(file);
     assert_int_equal(snapshot_read(&snapshot, SPAN_EMPTY, false), true);
@@ -237,12 +247,12 @@ static void a_replacement_that_fails_leaves_the_old_file_whole(void **state)
         char elsewhere[sizeof folder + 8];
         snprintf(elsewhere, sizeof elsewhere, "%s-gone", folder);
         assert_int_equal(rename(folder, elsewhere), 0);
-        append_lines(file, 128 * 1024 / 33 + 200);
+        grow_until_it_is_replaced(file);
         snapshot_file_append(file, span_text("clock: 13\n"), false);
         snapshot_file_close(file);
         assert_int_equal(rename(elsewhere, folder), 0);
     } else {
-        append_lines(file, 128 * 1024 / 33 + 200);
+        grow_until_it_is_replaced(file);
         snapshot_file_append(file, span_text("clock: 13\n"), false);
         snapshot_file_close(file);
     }

@@ -447,6 +447,35 @@ static void the_sums_are_those_of_all_pairs(void **state)
     assert_in_range(agreed, 100, 19900);
 }
 
+static void a_query_that_comes_twice_is_caught(void **state)
+{
+    (void)state;
+    assert_int_equal(checker_query_sent(checker, now, 0), 0);
+    checker_query(checker, now, 1, 0);
+    checker_query(checker, now, 2, 0);
+    assert_false(checker->violation.found);
+    checker_query(checker, now, 1, 0);
+    assert_violated(INVARIANT_DELIVERED_TWICE, 1, CHECKER_NOBODY);
+}
+
+static void answers_count_of_those_that_were_and_are_there(void **state)
+{
+    (void)state;
+    uint64_t answers, expected;
+    pass(SECONDS(60));
+    uint32_t query = checker_query_sent(checker, now, 0);
+    checker_answer(checker, query, 0);
+    checker_answer(checker, query, 1);
+    checker_answer(checker, query, 1);
+    checker_crashed(checker, now, 2);
+    checker_answer_coverage(checker, &answers, &expected);
+    assert_int_equal(answers, 2);
+    assert_int_equal(expected, 4);
+    checker_crashed(checker, now, 0); /* nobody waits for answers any more */
+    checker_answer_coverage(checker, &answers, &expected);
+    assert_int_equal(expected, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -473,6 +502,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_new_life_begins_with_new_clocks, begin, end),
         cmocka_unit_test_setup_teardown(a_user_event_that_comes_twice_in_one_life_is_caught, begin,
                                         end),
+        cmocka_unit_test_setup_teardown(a_query_that_comes_twice_is_caught, begin, end),
+        cmocka_unit_test_setup_teardown(answers_count_of_those_that_were_and_are_there, begin, end),
         cmocka_unit_test_setup_teardown(each_member_event_that_tells_nothing_new_is_caught, begin,
                                         end),
         cmocka_unit_test_setup_teardown(each_queue_beyond_its_limit_is_caught, begin, end),

@@ -97,6 +97,9 @@ static void errors_name_the_line_the_word_and_what_was_expected(void **state)
     assert_refused("profile moon", "\"moon\": expected lan, wan or local");
     assert_refused("members 0", "\"0\": expected a number from 1 to 65536");
     assert_refused("run until dawn", "\"dawn\": expected \"settled\" or \"agreed\"");
+    assert_refused("plane 0s", "\"0s\": expected a round trip from 1ms to 10s");
+    assert_refused("expect much", "\"much\": expected \"no failures\", \"events\"");
+    assert_refused("expect coordinates most 5%", "\"most\": expected \"median\"");
     assert_refused("hello", "\"hello\": expected members, profile,");
     assert_refused("settle within 5s please", "\"please\": expected the end of the line");
 }

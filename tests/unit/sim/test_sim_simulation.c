@@ -253,6 +253,115 @@ static void samples_follow_what_members_know(void **state)
     run_result_fini(&result);
 }
 
+/* Of members that are points in a plane, in millionths. */
+static struct estimates estimated_after(const char *run)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "members 30\nplane 80ms\nlink delay 500us..2ms\nat 0s start all join service\n"
+             "run %s\n",
+             run);
+    struct run_result result = played_well(text);
+    struct estimates estimates = result.estimates;
+    run_result_fini(&result);
+    assert_int_equal(estimates.pairs, 30 * 29 / 2);
+    return estimates;
+}
+
+static void coordinates_come_ever_closer_to_the_true_round_trips(void **state)
+{
+    (void)state;
+    struct estimates early = estimated_after("30s"), later = estimated_after("120s"),
+                     late = estimated_after("400s");
+    assert_true(early.median > later.median && later.median > late.median);
+    assert_true(early.most > later.most && later.most > late.most);
+    assert_in_range(late.median, 1, 20000);
+    assert_in_range(late.most, 1, 150000);
+}
+
+static void assert_disappointed(const char *text, const char *what)
+{
+    struct run_result result = played(text, 1, NULL);
+    assert_true(result.violation.found);
+    assert_int_equal(result.violation.invariant, INVARIANT_EXPECTATION);
+    assert_non_null(strstr(result.violation.text, what));
+    run_result_fini(&result);
+}
+
+static void coordinates_that_are_wrong_are_a_violation_where_the_scenario_says_so(void **state)
+{
+    (void)state;
+    assert_disappointed("members 30\nplane 80ms\nat 0s start all join service\n"
+                        "expect coordinates median 5% most 20%\nrun 20s\n",
+                        "in the middle; the scenario expects 5 %");
+}
+
+static void an_event_that_did_not_come_is_a_violation_where_the_scenario_says_so(void **state)
+{
+    (void)state;
+    assert_disappointed("members 6\nat 0s start all join service\nexpect events 100%\n"
+                        "at 30s partition 1 | 2..6\nat 30100ms event 1\n"
+                        "healing bound 600s\ncrash bound 600s\nrun 33s\n",
+                        "1 of 6 deliveries of user events came");
+}
+
+static void everybody_answers_a_query_once(void **state)
+{
+    (void)state;
+    struct run_result result = played_well("members 20\nlink delay 1ms..5ms\n"
+                                           "at 0s start all over 2s join service\n"
+                                           "expect answers 100%\n"
+                                           "at 30s every 1s 20 times query any 1\nrun 90s\n");
+    assert_int_equal(result.queries, 20);
+    assert_int_equal(result.answers, 20 * 20);
+    assert_int_equal(result.answers_expected, 20 * 20);
+    run_result_fini(&result);
+}
+
+static void answers_that_do_not_come_are_a_violation_where_the_scenario_says_so(void **state)
+{
+    (void)state;
+    assert_disappointed("members 6\nat 0s start all join service\nexpect answers 100%\n"
+                        "at 30s partition 1..3 | 4..6\nat 30100ms query 1\n"
+                        "healing bound 600s\ncrash bound 600s\nrun 33s\n",
+                        "3 of 6 answers came");
+}
+
+static void a_dead_member_that_is_forced_out_has_left_everywhere(void **state)
+{
+    (void)state;
+    struct run_result result = played_well("members 10\nat 0s start all join service\n"
+                                           "at 20s crash 3\nat 60s force-leave 3\n"
+                                           "run until settled\n");
+    assert_true(result.agreed);
+    assert_int_equal(result.failures, 9);
+    assert_int_equal(result.leaves, 9);
+    run_result_fini(&result);
+}
+
+static void a_member_that_runs_refuses_to_be_forced_out(void **state)
+{
+    (void)state;
+    struct run_result result = played_well("members 10\nat 0s start all join service\n"
+                                           "at 20s every 5s 5 times force-leave 3\n"
+                                           "run until settled\n");
+    assert_true(result.agreed);
+    assert_int_equal(result.leaves + result.failures, 0);
+    run_result_fini(&result);
+}
+
+static void members_that_saw_each_other_fail_find_back_after_a_power_cut(void **state)
+{
+    (void)state;
+    struct run_result result = played_well("members 8\nat 0s start all join service\n"
+                                           "at 20s block all to all\n"
+                                           "at 300s restart all after 30s join nobody\n"
+                                           "at 310s heal\nrun until settled\n");
+    assert_true(result.agreed);
+    assert_int_equal(result.false_failures, 8 * 7);
+    run_result_fini(&result);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +380,14 @@ int main(void)
         cmocka_unit_test(members_that_never_meet_are_a_violation),
         cmocka_unit_test(a_bound_that_is_too_short_is_a_violation),
         cmocka_unit_test(a_set_beyond_the_members_is_an_error),
+        cmocka_unit_test(coordinates_come_ever_closer_to_the_true_round_trips),
+        cmocka_unit_test(coordinates_that_are_wrong_are_a_violation_where_the_scenario_says_so),
+        cmocka_unit_test(an_event_that_did_not_come_is_a_violation_where_the_scenario_says_so),
+        cmocka_unit_test(everybody_answers_a_query_once),
+        cmocka_unit_test(answers_that_do_not_come_are_a_violation_where_the_scenario_says_so),
+        cmocka_unit_test(a_dead_member_that_is_forced_out_has_left_everywhere),
+        cmocka_unit_test(a_member_that_runs_refuses_to_be_forced_out),
+        cmocka_unit_test(members_that_saw_each_other_fail_find_back_after_a_power_cut),
         cmocka_unit_test(samples_follow_what_members_know),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
