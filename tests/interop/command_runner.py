@@ -101,7 +101,7 @@ class Stage:
         left = cluster.grow(REFERENCE, "x-left", "-tag=role=web", join=[ref], **flags)
         assert left.interrupt() == 0
         cluster.wait_left(left)
-        failed = cluster.agent(REFERENCE, "x-failed", join=[ref], **flags)
+        failed = cluster.agent(REFERENCE, "x-failed", "-tag=role=a|b", join=[ref], **flags)
         cluster.wait_status("x-failed", "alive")
         failed.kill()
         cluster.wait_status("x-failed", "failed")

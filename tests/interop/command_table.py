@@ -62,6 +62,8 @@ BAD_FILTER = "a bad filter of `members` closes the connection"
 BAD_TAG_FILTER = "a tag filter that is no expression: nobody answers, and nobody says why"
 UNTIL = "`serf query` lasts until the deadline"
 REAL_PORT = "a port of 0 is shown as 0"
+OWN_NAME = "an own name with a slash or a control character"
+NAME_SIZE = "bytes of a member's name"
 NO_EFFECT = "`enable_compression`, `disable_coordinates` and `validate_node_names` have no effect"
 EXPLICIT_FALSE = "an explicit `false` in a later file changes nothing"
 NOBODY_NAMED = "joining an empty address looks it up"
@@ -338,6 +340,7 @@ ROWS_OF_THE_TABLE = [
     same("query -timeout=300ms -tag=role=web -node=node-b load", PAIR, ROWS, slow=True),
     differs(BAD_TAG_FILTER, "query -timeout=300ms -tag=role=[ load", PAIR, ROWS, same_status=False),
     same("query -timeout=300ms -relay-factor=2 load", PAIR, ROWS, slow=True),
+    same("query -timeout=300ms -relay-factor=255 load", PAIR, ROWS, slow=True),
     same("query -timeout=300ms -relay-factor=0x1 load", PAIR, ROWS, slow=True),
     same("query -timeout=-1s load", PAIR, slow=True),
     same("query -timeout=0 -node=nobody load", PAIR, slow=True),
@@ -576,7 +579,17 @@ ROWS_OF_THE_TABLE += [
     *[refused_file(f'{{"{key}": {value}}}', differs=TYPES) for kind, keys in KEYS_OF_TYPES.items()
       for key in keys for value in WRONG[kind]],
 
+    # --- names ---
+    *[refused(f"-node='{name}'", differs=OWN_NAME, same_status=False)
+      for name in ("a/b", "a\nb", "a\x1bb", "a\tb")],
+    refused(f"-node={'n' * 256}", differs=NAME_SIZE, same_status=False),
+
     # --- the agent that does ---
+    runs(f"-node={'n' * 255}"),
+    *[runs(f"-node='{name}'") for name in ("a|b", "größe", "a:b", "-x", ".", "a=b,c=d")],
+    runs_file('{"user_event_size_limit": 9216}'),
+    runs(f"-tag=k={'v' * 504}"),
+    runs("-protocol=5"),
     runs(""),
     runs("", LOG),
     runs("", LOG, signal=signal.SIGINT),
