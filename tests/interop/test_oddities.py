@@ -3,18 +3,22 @@ specification, section 10, and the pitfalls of the Serf specification)."""
 
 import json
 
-import protocol as p
-from agents import OURS, next_host, wait_until
+import pytest
+
+from agents import AGREE_SECONDS, OURS, wait_until
+
+NO_VOTES = r"\[WARN\] serf: nobody answered in name conflict resolution: staying"
 
 
-def test_a_vote_on_its_name_that_nobody_answers_stops_no_agent(cluster):
-    agent = cluster.agent(OURS, "lone", profile="local")
-    stranger = p.DatagramPeer(agent, next_host())
-    stranger.send(p.alive("lone", "127.9.9.9", incarnation=9))
-    agent.wait_log(r"\[ERR\] serf: Node name conflicts with another node at 127\.9\.9\.9:7946\.")
-    agent.wait_log(r"nobody answered in name conflict resolution: staying")
-    stranger.close()
-    assert agent.statuses() == {"lone": "alive"}
+def test_a_vote_on_a_name_that_nobody_answers_stops_no_agent(cluster):
+    """Two agents of one name, and no third one that could vote."""
+    twins = [cluster.agent(OURS, "twin", profile="local")]
+    twins.append(cluster.agent(OURS, "twin", profile="local"))
+    twins[1].run("join", twins[0].address)
+    wait_until(lambda: any(twin.log_lines(NO_VOTES) for twin in twins), AGREE_SECONDS,
+               "the vote of one ends without answers")
+    for twin in twins:
+        assert twin.running and twin.statuses() == {"twin": "alive"}
 
 
 def test_a_tags_file_is_replaced_as_a_whole_and_private(cluster):
@@ -36,14 +40,13 @@ def test_a_key_that_says_so_switches_coordinates_off(cluster):
     assert (done.returncode, done.stdout) == (1, 'Could not find a coordinate for node "on"\n')
 
 
-def test_names_are_validated_when_a_key_says_so(cluster):
-    strict = cluster.agent(OURS, "strict", config={"validate_node_names": True}, profile="local")
-    stranger = p.DatagramPeer(strict, next_host())
-    stranger.send(p.alive("no_good", next_host()))
-    stranger.send(p.alive("good-1.example", next_host()))
-    wait_until(lambda: "good-1.example" in strict.members(), 70, "the good name is a member")
-    stranger.close()
-    assert "no_good" not in strict.members()
-    refused = cluster.prepare(OURS, "no_good", config={"validate_node_names": True}).spawn()
-    assert refused.wait_exit(70) == 1
-    assert "no_good" in refused.log()
+@pytest.mark.parametrize("name", ["no_good", "n" * 129, "a b"])
+def test_an_own_name_is_validated_when_a_key_says_so(cluster, name):
+    refused = cluster.prepare(OURS, name, config={"validate_node_names": True}).spawn()
+    assert refused.wait_exit(AGREE_SECONDS) == 1
+    assert "Error creating Serf: Node name " in refused.log()
+
+
+def test_names_of_others_are_not_validated(cluster):
+    strict = cluster.agent(OURS, "good-1.example", config={"validate_node_names": True})
+    cluster.grow(OURS, "no_good", join=[strict])
