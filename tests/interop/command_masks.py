@@ -19,10 +19,12 @@ def names(text, command):
     """The command's own agent and the other one."""
     for agent, name in ((command.agent, "SELF"), (command.peer, "PEER")):
         if agent:
-            text = text.replace(agent.name, name).replace(agent.host, name + "-HOST")
-    if command.host:
-        text = text.replace(command.name, "SELF").replace(command.host, "SELF-HOST")
-    return text
+            text = one_name(text, agent.name, agent.host, name)
+    return one_name(text, command.name, command.host, "SELF") if command.host else text
+
+
+def one_name(text, name, host, mask):
+    return re.sub(re.escape(host) + r"(?!\d)", f"{mask}-HOST", text.replace(name, mask))
 
 
 def numbers(text, _):

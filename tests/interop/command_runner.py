@@ -17,6 +17,7 @@ from agents import (AGREE_SECONDS, BOTH, OURS, POLL_INTERVAL, REFERENCE, Cluster
 KEYS = {"key_1": "AAECAwQFBgcICQoLDA0ODw==", "key_2": "EBESExQVFhcYGRobHB0eHw==",
         "key_3": "ICEiIyQlJicoKSorLC0uLw=="}
 FINISH_SECONDS = 60
+PATIENCE = ("300ms", "1s", "3s")  # for answers to a query, at the first, the second, a later try
 RUNNING = "Log data will now stream in"
 RUNS = "it runs, although it should not"
 STARTED = "Received event: member-join"  # by then a reference agent minds its signals
@@ -79,6 +80,7 @@ class Stage:
         self.directory, self.clusters, self.states = directory, [], {}
         self.closer, self.noise = Answering(b""), Answering(b"HTTP/1.1 400 Bad Request\r\n\r\n")
         self.nobody, self.serial = next_host(), itertools.count(1)
+        self.of_this_row, self.patience = [], PATIENCE[0]
 
     def cluster(self):
         path = self.directory / f"cluster-{len(self.clusters)}"
@@ -123,8 +125,19 @@ class Stage:
                 for program, name in ((OURS, "node-a"), (REFERENCE, "node-b"))}
 
     def target(self):
-        """An agent for another to join."""
-        return self.cluster().agent(REFERENCE, "target", profile="local")
+        """An agent for another to join, until the row is over."""
+        return self.passing(REFERENCE, "target")
+
+    def passing(self, program, name):
+        agent = self.cluster().agent(program, name, profile="local")
+        self.of_this_row.append(agent)
+        return agent
+
+    def end_row(self):
+        for agent in self.of_this_row:
+            if agent.running:
+                agent.kill()
+        self.of_this_row = []
 
     def files(self, row):
         path = self.directory / f"files-{next(self.serial):04}"
@@ -137,8 +150,7 @@ class Stage:
         return f"agent-{next(self.serial):04}"
 
     def alone(self, program):
-        return self.cluster().agent(program, "node-a" if program is OURS else "node-b",
-                                    profile="local")
+        return self.passing(program, "node-a" if program is OURS else "node-b")
 
     def close(self):
         self.closer.close()
@@ -171,7 +183,7 @@ class Command:
     def words(self, words):
         values = {**KEYS, "nobody": self.stage.nobody, "closer": self.stage.closer.address,
                   "noise": self.stage.noise.address, "dir": self.directory, "host": self.host,
-                  "taken": self.stage.closer.address}
+                  "taken": self.stage.closer.address, "patience": self.stage.patience}
         if self.agent:
             values.update(self=self.agent.name, self_host=self.agent.host)
         if self.peer:
@@ -251,7 +263,7 @@ class Command:
 
     def before(self):
         for words in self.row.before:
-            done = Command.start(self, words.split())
+            self.start(words.split())
             out, err = self.process.communicate(timeout=FINISH_SECONDS)
             assert self.process.returncode == 0, (words, out, err)
 
@@ -264,8 +276,16 @@ def combinations(row):
     return pure + ([(program, other(program)) for program in BOTH] if row.crosswise else [])
 
 
-def run_row(stage, row):
+def run_row(stage, row, attempt=0):
     """What became of a row: (command, outcome) by (command line, agent)."""
+    stage.patience = PATIENCE[min(attempt, len(PATIENCE) - 1)]
+    try:
+        return run_all(stage, row)
+    finally:
+        stage.end_row()
+
+
+def run_all(stage, row):
     commands, outcomes = {}, {}
     for program, of in combinations(row):
         if row.state in (table.NONE, table.START, table.RUN):

@@ -5,7 +5,9 @@ them.
 In the words of a row {self} is the name of the agent that is asked, {peer} the other one's,
 {self_host} and {peer_host} are their addresses, {nobody} is an address where nothing listens,
 {noise} one that talks nonsense, {closer} one that closes each connection, {dir} a folder with the
-row's files, {host} the address of an agent that the row itself starts.
+row's files, {host} the address of an agent that the row itself starts, {target} that of one to
+join, {taken} one whose port is in use, {patience} a time for answers that grows when a row is run
+again.
 
 A row that differs names what docs/differences.md says about it: the first cell of a line there."""
 
@@ -120,8 +122,8 @@ COMMANDS = ("agent", "event", "force-leave", "info", "join", "keygen", "keys", "
 CLIENTS = tuple(name for name in COMMANDS if name not in ("agent", "keygen", "version"))
 PING = "event -coalesce=false ping"
 # A command line of each client that gets as far as its agent.
-CALLS = {"event": "event x", "force-leave": "force-leave x", "info": "info", "join": "join {nobody}",
-         "keys": "keys -list", "leave": "leave", "members": "members", "monitor": "monitor",
+CALLS = {"event": "event x", "force-leave": "force-leave x", "info": "info",
+         "join": "join {nobody}", "keys": "keys -list", "leave": "leave", "members": "members", "monitor": "monitor",
          "query": "query x", "reachability": "reachability", "rtt": "rtt x y",
          "tags": "tags -delete=x"}
 
@@ -315,38 +317,39 @@ ROWS_OF_THE_TABLE = [
     same(f"event {'n' * 513}", PAIR),
 
     # --- query ---
-    same("query -timeout=300ms load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms load now", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -format=json load", PAIR, LISTS, slow=True),
-    same("query -timeout=300ms -format=text load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} load now", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -format=json load", PAIR, LISTS, slow=True),
+    same("query -timeout={patience} -format=text load", PAIR, ROWS, slow=True),
     same("query -format=xml load", PAIR),
     same("query -format= load", PAIR),
-    same("query -timeout=300ms unknown", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -format=json unknown", PAIR, LISTS, slow=True),
-    same("query -timeout=300ms -no-ack load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -no-ack=false load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -no-ack -format=json load", PAIR, LISTS, slow=True),
-    same("query -timeout=300ms -node=node-a load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -node=node-b load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -node=node-a -node=node-b load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -node=nobody load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -node='' load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -node=nobody -format=json load", PAIR, LISTS, slow=True),
-    same("query -timeout=300ms -tag=role=web load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -tag=role=w load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -tag=nosuch= load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -tag=nosuch=x load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -tag=role=web -tag=dc=east load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -tag=role=web -node=node-b load", PAIR, ROWS, slow=True),
-    differs(BAD_TAG_FILTER, "query -timeout=300ms -tag=role=[ load", PAIR, ROWS, same_status=False),
-    same("query -timeout=300ms -relay-factor=2 load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -relay-factor=255 load", PAIR, ROWS, slow=True),
-    same("query -timeout=300ms -relay-factor=0x1 load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} unknown", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -format=json unknown", PAIR, LISTS, slow=True),
+    same("query -timeout={patience} -no-ack load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -no-ack=false load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -no-ack -format=json load", PAIR, LISTS, slow=True),
+    same("query -timeout={patience} -node=node-a load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -node=node-b load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -node=node-a -node=node-b load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -node=nobody load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -node='' load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -node=nobody -format=json load", PAIR, LISTS, slow=True),
+    same("query -timeout={patience} -tag=role=web load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -tag=role=w load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -tag=nosuch= load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -tag=nosuch=x load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -tag=role=web -tag=dc=east load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -tag=role=web -node=node-b load", PAIR, ROWS, slow=True),
+    differs(BAD_TAG_FILTER, "query -timeout={patience} -tag=role=[ load", PAIR, ROWS,
+            same_status=False),
+    same("query -timeout={patience} -relay-factor=2 load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -relay-factor=255 load", PAIR, ROWS, slow=True),
+    same("query -timeout={patience} -relay-factor=0x1 load", PAIR, ROWS, slow=True),
     same("query -timeout=-1s load", PAIR, slow=True),
     same("query -timeout=0 -node=nobody load", PAIR, slow=True),
-    same("query load -timeout=300ms", PAIR, ROWS, slow=True),
-    same(f"query -timeout=300ms x {'p' * 915}", PAIR, NAMES, ROWS, slow=True),
-    same(f"query -timeout=300ms x {'p' * 916}", PAIR),
+    same("query load -timeout={patience}", PAIR, ROWS, slow=True),
+    same(f"query -timeout={{patience}} x {'p' * 915}", PAIR, NAMES, ROWS, slow=True),
+    same(f"query -timeout={{patience}} x {'p' * 916}", PAIR),
     same("query -timeout=1h load", PAIR, ANSWERS, until="dispatched"),
     same("query -timeout=1h -format=json load", PAIR, until_log="Requesting query send: load"),
     differs(UNTIL, "query -timeout=3s -until-complete load", PAIR, ANSWERS, HELP, same_status=False,
