@@ -123,8 +123,8 @@ CLIENTS = tuple(name for name in COMMANDS if name not in ("agent", "keygen", "ve
 PING = "event -coalesce=false ping"
 # A command line of each client that gets as far as its agent.
 CALLS = {"event": "event x", "force-leave": "force-leave x", "info": "info",
-         "join": "join {nobody}", "keys": "keys -list", "leave": "leave", "members": "members", "monitor": "monitor",
-         "query": "query x", "reachability": "reachability", "rtt": "rtt x y",
+         "join": "join {nobody}", "keys": "keys -list", "leave": "leave",
+         "members": "members", "monitor": "monitor", "query": "query x", "reachability": "reachability", "rtt": "rtt x y",
          "tags": "tags -delete=x"}
 
 
