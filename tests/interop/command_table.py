@@ -124,7 +124,8 @@ PING = "event -coalesce=false ping"
 # A command line of each client that gets as far as its agent.
 CALLS = {"event": "event x", "force-leave": "force-leave x", "info": "info",
          "join": "join {nobody}", "keys": "keys -list", "leave": "leave",
-         "members": "members", "monitor": "monitor", "query": "query x", "reachability": "reachability", "rtt": "rtt x y",
+         "members": "members", "monitor": "monitor", "query": "query x",
+         "reachability": "reachability", "rtt": "rtt x y",
          "tags": "tags -delete=x"}
 
 
