@@ -11,13 +11,16 @@
 #include <pcre2.h>
 #include <stdlib.h>
 
+/* "^*" becomes "(?:^)*". */
+#define EXPRESSION_TEXT_MAX (3 * (EXPRESSION_SIZE_MAX + 2))
+
 struct expression {
     pcre2_code *code;
     pcre2_match_context *match_context;
     pcre2_match_data *match_data;
 };
 
-/* --- what RE2 does not have --- */
+/* --- what RE2 does not have, and what PCRE2 does not --- */
 
 /* Where the scan of a pattern stands. */
 struct syntax {
@@ -148,34 +151,56 @@ static const char *check_quantifier(struct syntax *syntax, bool *is_quantifier)
     return NULL;
 }
 
-/* NULL, or why RE2 would refuse the pattern. Plain mistakes are left for PCRE2 to find. */
-static const char *check_syntax(struct span pattern)
+/* At anything but a quantifier: steps over it. */
+static const char *check_element(struct syntax *syntax)
+{
+    switch (peek(syntax, 0)) {
+    case '\\':
+        return check_escape(syntax);
+    case '(':
+        return check_group(syntax);
+    case '[':
+        return check_class(syntax);
+    default:
+        syntax->offset++;
+        return NULL;
+    }
+}
+
+/* What matches a place and no text, and is followed by a quantifier: RE2 takes it, PCRE2 only in a
+ * group. */
+static bool needs_group(const struct syntax *syntax, struct span element)
+{
+    bool large;
+    bool place = element.size == 1   ? is_one_of(element.data[0], "^$")
+                 : element.size == 2 ? element.data[0] == '\\' && is_one_of(element.data[1], "AzbB")
+                                     : false;
+    return place && (is_one_of(peek(syntax, 0), "*+?") ||
+                     (peek(syntax, 0) == '{' && repeat_length(syntax, &large) > 0));
+}
+
+/* Appends the pattern as PCRE2 has it. NULL, or why RE2 would refuse it. Plain mistakes are left
+ * for PCRE2 to find. */
+static const char *translate(struct span pattern, struct buffer *text)
 {
     struct syntax syntax = {pattern, 0, false};
     while (syntax.offset < pattern.size) {
+        size_t start = syntax.offset;
         bool quantifier;
         const char *reason = check_quantifier(&syntax, &quantifier);
-        if (reason)
-            return reason;
         syntax.quantified = quantifier;
-        if (quantifier)
-            continue;
-        switch (peek(&syntax, 0)) {
-        case '\\':
-            reason = check_escape(&syntax);
-            break;
-        case '(':
-            reason = check_group(&syntax);
-            break;
-        case '[':
-            reason = check_class(&syntax);
-            break;
-        default:
-            syntax.offset++;
-            break;
-        }
+        if (!reason && !quantifier)
+            reason = check_element(&syntax);
         if (reason)
             return reason;
+        if (syntax.offset > pattern.size) /* a class that does not end */
+            syntax.offset = pattern.size;
+        struct span element = span_make(pattern.data + start, syntax.offset - start);
+        bool group = !quantifier && needs_group(&syntax, element);
+        if (!buffer_append_text(text, group ? "(?:" : "") ||
+            !buffer_append(text, element.data, element.size) ||
+            !buffer_append_text(text, group ? ")" : ""))
+            return "out of memory";
     }
     return NULL;
 }
@@ -214,18 +239,28 @@ static bool prepare(struct expression *expression, struct buffer *error)
     return true;
 }
 
-static bool compile(struct expression *expression, struct span pattern, enum expression_place place,
-                    struct buffer *error)
+/* The pattern with what anchors it, as PCRE2 has it. */
+static bool build_text(struct span pattern, enum expression_place place, struct buffer *text,
+                       struct buffer *error)
 {
-    uint8_t text[EXPRESSION_SIZE_MAX + 2];
+    uint8_t whole[EXPRESSION_SIZE_MAX + 2];
     size_t size = 0;
     if (place == EXPRESSION_WHOLE)
-        text[size++] = '^';
+        whole[size++] = '^';
     if (pattern.size > 0)
-        memcpy(text + size, pattern.data, pattern.size);
+        memcpy(whole + size, pattern.data, pattern.size);
     size += pattern.size;
     if (place == EXPRESSION_WHOLE)
-        text[size++] = '$';
+        whole[size++] = '$';
+    const char *reason = translate(span_make(whole, size), text);
+    if (reason)
+        refuse(error, pattern, place, reason);
+    return !reason;
+}
+
+static bool compile(struct expression *expression, struct span pattern, enum expression_place place,
+                    struct span text, struct buffer *error)
+{
     pcre2_compile_context *context = new_compile_context();
     if (!context) {
         buffer_append_text(error, "out of memory");
@@ -233,7 +268,7 @@ static bool compile(struct expression *expression, struct span pattern, enum exp
     }
     int number;
     PCRE2_SIZE offset;
-    expression->code = pcre2_compile(text, size,
+    expression->code = pcre2_compile(text.size > 0 ? text.data : (const uint8_t *)"", text.size,
                                      PCRE2_UTF | PCRE2_MATCH_INVALID_UTF | PCRE2_DOLLAR_ENDONLY |
                                          PCRE2_NEVER_BACKSLASH_C,
                                      &number, &offset, context);
@@ -253,20 +288,21 @@ struct expression *expression_new(struct span pattern, enum expression_place pla
         buffer_printf(error, "longer than %d bytes", EXPRESSION_SIZE_MAX);
         return NULL;
     }
-    const char *reason = check_syntax(pattern);
-    if (reason) {
-        refuse(error, pattern, place, reason);
-        return NULL;
+    struct buffer text;
+    buffer_init(&text, EXPRESSION_TEXT_MAX);
+    struct expression *expression = NULL;
+    if (build_text(pattern, place, &text, error)) {
+        expression = calloc(1, sizeof *expression);
+        if (!expression)
+            buffer_append_text(error, "out of memory");
     }
-    struct expression *expression = calloc(1, sizeof *expression);
-    if (!expression) {
-        buffer_append_text(error, "out of memory");
-        return NULL;
+    if (expression && !(prepare(expression, error) &&
+                        compile(expression, pattern, place, buffer_span(&text), error))) {
+        expression_free(expression);
+        expression = NULL;
     }
-    if (prepare(expression, error) && compile(expression, pattern, place, error))
-        return expression;
-    expression_free(expression);
-    return NULL;
+    buffer_fini(&text);
+    return expression;
 }
 
 void expression_free(struct expression *expression)

@@ -73,8 +73,10 @@ static bool decode(struct span text, struct keyring *keyring, struct buffer *err
     json_t *keys = json_loadb((const char *)text.data, text.size, JSON_DECODE_ANY, &at);
     if (!keys) {
         bool ended = text.size == 0 || json_error_code(&at) == json_error_premature_end_of_input;
-        buffer_printf(error, "Failed to decode keyring file: %s (line %d, column %d)",
-                      ended ? "unexpected end of JSON input" : at.text, at.line, at.column);
+        buffer_printf(error, "Failed to decode keyring file: %s",
+                      ended ? "unexpected end of JSON input" : at.text);
+        if (at.line > 0)
+            buffer_printf(error, " (line %d, column %d)", at.line, at.column);
         return false;
     }
     bool good = add_keys(keyring, keys, error);

@@ -75,8 +75,10 @@ static bool decode(struct span text, struct text_map *tags, struct buffer *error
     json_t *object = json_loadb((const char *)text.data, text.size, JSON_DECODE_ANY, &at);
     if (!object) {
         bool ended = text.size == 0 || json_error_code(&at) == json_error_premature_end_of_input;
-        buffer_printf(error, "Failed to decode tags file: %s (line %d, column %d)",
-                      ended ? "unexpected end of JSON input" : at.text, at.line, at.column);
+        buffer_printf(error, "Failed to decode tags file: %s",
+                      ended ? "unexpected end of JSON input" : at.text);
+        if (at.line > 0)
+            buffer_printf(error, " (line %d, column %d)", at.line, at.column);
         return false;
     }
     bool good = take_tags(tags, object, error);

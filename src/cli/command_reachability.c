@@ -113,10 +113,10 @@ static int test(struct reachability *state, const struct client_options *options
     const struct rpc_query ping = {.name = span_text("_serf_ping"), .request_ack = true};
     const struct query_observer observer = {.context = state, .ack = take_ack};
     const struct sigaction action = {.sa_handler = interrupted};
+    sigaction(SIGINT, &action, NULL);
     printf("Total members: %zu, live members: %zu\n", state->members.count, state->live);
     printf("Starting reachability test...\n");
     fflush(stdout);
-    sigaction(SIGINT, &action, NULL);
     uint64_t start = loop_now();
     state->last = start;
     enum query_end end = query_run(client, &ping, &observer, error);

@@ -38,6 +38,10 @@ static const char *split(const char *text, struct span *host, const char **port)
 
 static bool parse_port(const char *text, uint16_t *port, struct buffer *error)
 {
+    if (text[0] == '-' && text[1] != '\0' && strspn(text + 1, "0123456789") == strlen(text + 1)) {
+        buffer_printf(error, "address %s: invalid port", text);
+        return false;
+    }
     if (strspn(text, "0123456789") != strlen(text)) {
         buffer_printf(error, "lookup tcp/%s: unknown port", text);
         return false;

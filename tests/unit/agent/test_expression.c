@@ -36,6 +36,22 @@ static void an_expression_matches_where_it_is_found(void **state)
     expressions_forget();
 }
 
+static void a_place_may_be_repeated_as_in_re2(void **state)
+{
+    (void)state;
+    matches("^*web", "a web", true);
+    matches("^+web", "a web", false);
+    matches("^+web", "web", true);
+    matches("web$?", "webs", true);
+    matches("\\b{2}eb", "web", false);
+    matches("\\B*eb", "web", true);
+    matches("[$]*^{x", "^{x", false);
+    matches("\\Q^*\\E", "a^*", true);
+    refuses("^**", "error parsing regexp: invalid nested repetition operator: `^**`");
+    refuses("*a", "error parsing regexp: quantifier does not follow a repeatable item: `*a`");
+    expressions_forget();
+}
+
 static void what_is_no_expression_is_refused_each_time_it_comes(void **state)
 {
     (void)state;
@@ -83,6 +99,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_expression_matches_where_it_is_found),
+        cmocka_unit_test(a_place_may_be_repeated_as_in_re2),
         cmocka_unit_test(what_is_no_expression_is_refused_each_time_it_comes),
         cmocka_unit_test(one_that_takes_too_many_steps_matches_nobody_and_says_so),
         cmocka_unit_test(however_many_come_each_is_matched_by_its_own),

@@ -440,6 +440,43 @@ static void intents_about_strangers_are_bounded_and_forgotten(void **state)
     network_free(network);
 }
 
+static uint32_t intents_queued(struct network *network)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < network->host_count; i++) {
+        struct serf_stats stats;
+        serf_stats(network->hosts[i].serf, &stats);
+        count += stats.intent_queue;
+    }
+    return count;
+}
+
+/* Earlier releases of the reference passed on for ever what two intents of different times said
+ * about one member. */
+static void intents_that_disagree_do_not_circulate_for_ever(void **state)
+{
+    (void)state;
+    struct network *network = pair();
+    struct alive_message alive = valid_alive("x");
+    struct suspect_message death = {
+        .incarnation = 1, .node = span_text("x"), .from = span_text("a")};
+    send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    send(network, MESSAGE_DEAD, &suspect_structure, &death);
+    for (uint64_t ltime = 20; ltime < 24; ltime++) {
+        const char *const names[] = {"x", "stranger"};
+        for (size_t i = 0; i < 2; i++) {
+            struct leave_intent leave = {.ltime = 64 - ltime, .node = span_text(names[i])};
+            struct join_intent join = {.ltime = ltime, .node = span_text(names[i])};
+            send_user(network, SERF_LEAVE, &leave_intent_structure, &leave);
+            send_user(network, SERF_JOIN, &join_intent_structure, &join);
+        }
+    }
+    assert_true(intents_queued(network) > 0);
+    network_run(network, SECONDS(20));
+    assert_int_equal(intents_queued(network), 0);
+    network_free(network);
+}
+
 static void user_messages_are_queued_up_to_a_limit(void **state)
 {
     (void)state;
@@ -753,6 +790,7 @@ int main(void)
         cmocka_unit_test(who_said_goodbye_has_left_although_the_intent_was_lost),
         cmocka_unit_test(ten_thousand_bad_datagrams_are_a_few_log_lines),
         cmocka_unit_test(intents_about_strangers_are_bounded_and_forgotten),
+        cmocka_unit_test(intents_that_disagree_do_not_circulate_for_ever),
         cmocka_unit_test(user_messages_are_queued_up_to_a_limit),
         cmocka_unit_test(a_push_pull_that_announces_too_much_is_refused_at_once),
         cmocka_unit_test(a_silent_connection_gives_its_place_to_a_new_one),

@@ -203,6 +203,26 @@ static void a_query_is_acknowledged_and_answered_once_by_everybody(void **state)
     }
 }
 
+/* In the reference two of them may take one Lamport time, and one then gets no answers. */
+static void queries_asked_at_one_instant_each_have_their_answers(void **state)
+{
+    (void)state;
+    struct network *network = cluster(3);
+    uint32_t queries[8];
+    struct serf_query_parameters parameters = question();
+    parameters.acknowledge = false;
+    for (uint32_t i = 0; i < 8; i++)
+        queries[i] = ask(network, &network->hosts[i % 3], &parameters);
+    network_run(network, SECONDS(5));
+    for (uint32_t i = 0; i < 8; i++)
+        for (uint32_t j = 0; j < 3; j++) {
+            char text[64];
+            snprintf(text, sizeof text, "answer %u n%u n%u\n", queries[i], j + 1, j + 1);
+            assert_int_equal(occurrences(&network->hosts[i % 3].answers, text), 1);
+        }
+    network_free(network);
+}
+
 static void relays_carry_an_answer_around_a_broken_path(void **state)
 {
     (void)state;
@@ -645,6 +665,7 @@ int main(void)
         cmocka_unit_test(an_event_that_is_too_long_is_refused_in_the_words_of_the_reference),
         cmocka_unit_test(of_coalesced_events_the_newest_are_told),
         cmocka_unit_test(a_query_is_acknowledged_and_answered_once_by_everybody),
+        cmocka_unit_test(queries_asked_at_one_instant_each_have_their_answers),
         cmocka_unit_test(relays_carry_an_answer_around_a_broken_path),
         cmocka_unit_test(only_the_named_nodes_answer),
         cmocka_unit_test(only_members_whose_tags_match_answer),

@@ -136,13 +136,21 @@ static void mistakes_are_named(void **state)
     (void)state;
     refuses("n(", "missing closing parenthesis");
     refuses("[a", "missing terminating ]");
-    refuses("*a", "repe");
-    refuses("a\\", "trailing backslash");
+    refuses("a|*", "repe");
     refuses("(?", "Perl syntax");
     char pattern[EXPRESSION_SIZE_MAX + 2];
     memset(pattern, 'a', sizeof pattern);
     pattern[sizeof pattern - 1] = '\0';
     refuses(pattern, "longer than 1024 bytes");
+}
+
+static void what_is_put_around_an_expression_belongs_to_it(void **state)
+{
+    (void)state;
+    assert_int_equal(match_name("*na", "na"), EXPRESSION_YES);
+    assert_int_equal(match_name("*na", "ana"), EXPRESSION_YES);
+    assert_int_equal(match_name("na\\", "na$"), EXPRESSION_YES);
+    assert_int_equal(match_name("na\\", "na"), EXPRESSION_NO);
 }
 
 static void a_match_that_explodes_is_given_up(void **state)
@@ -172,6 +180,7 @@ int main(void)
         cmocka_unit_test(re2_has_these),
         cmocka_unit_test(what_re2_does_not_have_is_refused),
         cmocka_unit_test(mistakes_are_named),
+        cmocka_unit_test(what_is_put_around_an_expression_belongs_to_it),
         cmocka_unit_test(a_match_that_explodes_is_given_up),
         cmocka_unit_test(names_that_are_no_utf8_do_no_harm),
     };

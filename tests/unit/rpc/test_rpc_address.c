@@ -127,6 +127,8 @@ static void what_is_wrong_is_said_in_the_references_words(void **state)
     refuses("[::1:7373", "address [::1:7373: missing ']' in address");
     refuses("foo:99999", "address 99999: invalid port");
     refuses("foo:99999999999999999999999", "address 99999999999999999999999: invalid port");
+    refuses("foo:-1", "address -1: invalid port");
+    refuses("foo:-", "lookup tcp/-: unknown port");
     refuses("foo:abc", "lookup tcp/abc: unknown port");
 }
 
