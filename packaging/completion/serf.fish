@@ -50,7 +50,7 @@ function __serf_arguments
     set -l before (commandline -opc)[-1]
     set -l options
     for line in (serf $command -help 2>&1 </dev/null)
-        set -l part (string match -rg '^  (-[a-z0-9-]+)(?:[= ]([^ ]+))? *(.*)$' -- $line); or continue
+        set -l part (string match -rg '^  (-[a-z0-9-]+)(?:[= ](?! ))?([^ ]*) *(.*)$' -- $line); or continue
         set -l option $part[1]
         set -l value $part[2]
         if test -z "$value"
