@@ -1,6 +1,6 @@
 # The front door. The build itself is Meson's (meson.build); everything here is one short command.
 .DEFAULT_GOAL := build
-.PHONY: build up scale logs members down test test-asan sim-search fuzz bench release format lint \
+.PHONY: build install deb up scale logs members down test test-asan sim-search fuzz bench release format lint \
     clean help
 
 MESON := /usr/bin/meson
@@ -15,6 +15,13 @@ build: ## the binary for development, build/serf (also plain `make`)
 	@tools/install-packages build
 	@test -f build/build.ninja || $(MESON) setup build
 	@ninja -C build
+
+install: build ## install below PREFIX (/usr/local), staged in DESTDIR
+	@PREFIX="$(PREFIX)" SYSCONFDIR="$(SYSCONFDIR)" DESTDIR="$(DESTDIR)" tools/install-built
+
+deb: ## the Debian packages, in dist/
+	@tools/install-packages build package
+	@tools/build-deb
 
 up: ## a local cluster of five replicas behind one service address
 	@tools/install-packages cluster
@@ -34,7 +41,7 @@ down: ## stop the local cluster
 	@tools/cluster down
 
 test: ## every test, also under sanitizers; ends with a count
-	@tools/install-packages build cluster test fuzz
+	@tools/install-packages build package cluster test fuzz
 	@/usr/bin/python3 tools/run-tests
 
 test-asan: ## only the unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -67,4 +74,4 @@ lint: ## formatting, shell scripts and the project's own rules
 
 clean: ## stop the cluster and remove what was built
 	@if [ -x /usr/bin/python3 ]; then tools/cluster down; fi
-	@rm -rf build build-asan build-fuzz build-release dist
+	@rm -rf build build-asan build-fuzz build-release build-deb dist

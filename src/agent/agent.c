@@ -167,6 +167,7 @@ static void member_event(void *context, enum member_event_type type,
     if (agent->rpc)
         rpc_server_member_event(agent->rpc, type, members, count);
     event_handlers_members(agent->handlers, type, members, count);
+    agent_service_members_changed(agent);
 }
 
 static void user_event(void *context, uint64_t ltime, struct span name, struct span payload,
@@ -463,6 +464,7 @@ static bool start_join(struct agent *agent, struct buffer *error)
     agent_log_notice(agent->log, "Joining cluster...(replay: %s)",
                      agent->config.replay_on_join ? "true" : "false");
     join_log_begin(agent->log, addresses, list->count, agent->config.replay_on_join);
+    agent_service_tell(agent);
     node_join(agent->node, addresses, list->count, agent->config.replay_on_join, start_join_done,
               agent);
     free(addresses);
@@ -503,8 +505,10 @@ static bool open_system(struct agent *agent, struct buffer *error)
     agent->loop = loop_new();
     if (agent->loop)
         agent->reaper = reaper_new(agent->loop, false);
-    if (agent->reaper && agent_signals_init(agent))
+    if (agent->reaper && agent_signals_init(agent)) {
+        agent_service_open(agent);
         return true;
+    }
     buffer_append_text(error, "Failed to start the Serf agent: no memory or file descriptors for "
                               "the event loop");
     return false;
@@ -546,6 +550,7 @@ static void run(struct agent *agent)
     agent->phase = AGENT_RUNNING;
     if (agent->config.retry_join.count > 0)
         agent_retry_join(agent, &agent->config);
+    agent_service_tell(agent);
     while (agent->phase != AGENT_STOPPING)
         loop_run(agent->loop);
     agent_log_gather(agent->log, NULL, NULL);
@@ -614,6 +619,7 @@ static void shut_down(struct agent *agent)
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
     }
     event_handlers_free(agent->handlers);
+    agent_service_close(agent);
     agent_tags_fini(agent);
     agent_signals_fini(agent);
     reaper_free(agent->reaper);

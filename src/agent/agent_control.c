@@ -12,6 +12,7 @@ void agent_stop(struct agent *agent, int status)
     if (agent->phase != AGENT_STOPPING)
         agent->status = status;
     agent->phase = AGENT_STOPPING;
+    agent_service_tell(agent);
     loop_stop(agent->loop);
 }
 
@@ -64,12 +65,20 @@ static void leave_by_signal(struct agent *agent)
     agent->phase = AGENT_LEAVING;
     agent->leave_deadline = loop_now() + (uint64_t)agent->config.leave_timeout;
     loop_timer_set(&agent->leave_timer, agent->leave_deadline);
+    agent_service_tell(agent);
     node_leave(agent->node, signal_leave_done, agent);
 }
 
 static const char *signal_word(int number)
 {
     return number == SIGINT ? "interrupt" : number == SIGTERM ? "terminated" : "hangup";
+}
+
+static void reload(struct agent *agent)
+{
+    agent_service_reloading(agent);
+    agent_reload(agent);
+    agent_service_tell(agent);
 }
 
 static void signalled(void *context, int number)
@@ -83,7 +92,7 @@ static void signalled(void *context, int number)
     if (agent->phase == AGENT_STARTING)
         agent_stop(agent, 1);
     else if (number == SIGHUP)
-        agent_reload(agent);
+        reload(agent);
     else if (number == SIGINT ? !agent->config.skip_leave_on_interrupt
                               : agent->config.leave_on_terminate)
         leave_by_signal(agent);
@@ -129,6 +138,7 @@ static void rpc_leave_done(void *context, bool ok, uint32_t count, struct span e
     agent->leave_done = NULL;
     if (!ok && agent->phase == AGENT_LEAVING)
         agent->phase = AGENT_RUNNING;
+    agent_service_tell(agent);
     done(done_context, ok, count, error);
 }
 
@@ -144,6 +154,7 @@ void agent_rpc_leave(void *context, node_done *done, void *done_context)
     agent->leave_deadline = loop_now() + (uint64_t)agent->config.leave_timeout;
     agent->leave_done = done;
     agent->leave_context = done_context;
+    agent_service_tell(agent);
     node_leave(agent->node, rpc_leave_done, agent);
 }
 

@@ -10,6 +10,7 @@
 #include "node.h"
 #include "process.h"
 #include "rpc_server.h"
+#include "service_manager.h"
 #include "system_log.h"
 
 enum {
@@ -40,8 +41,10 @@ struct agent {
     struct node *node;
     struct rpc_server *rpc;
     struct event_handlers *handlers;
-    struct text_map tags;         /* as they are now */
-    struct tag_refusal *refusals; /* answers that wait for the loop */
+    struct service_manager *service; /* NULL: none to tell */
+    struct loop_timer service_timer; /* changes of members wait for it */
+    struct text_map tags;            /* as they are now */
+    struct tag_refusal *refusals;    /* answers that wait for the loop */
 
     enum agent_phase phase;
     int status;            /* of the process */
@@ -95,6 +98,17 @@ void agent_tags_fini(struct agent *agent);
 void agent_reload(struct agent *agent);
 /* Prints a notice; a config_notice, with the agent's log as its context. */
 void agent_print_notice(void *context, const char *text);
+
+/* agent_service.c */
+
+/* Looks for a service manager, which is told how the agent is from then on. Takes its variable out
+ * of the environment: before the first event handler. */
+void agent_service_open(struct agent *agent);
+void agent_service_close(struct agent *agent);
+/* Tells what the agent's phase says; to be called when that has changed. */
+void agent_service_tell(struct agent *agent);
+void agent_service_reloading(struct agent *agent);
+void agent_service_members_changed(struct agent *agent);
 
 /* agent_stats.c; for the RPC server, with the agent as its context. */
 void agent_stats(void *context, struct buffer *out);

@@ -382,7 +382,7 @@ static void every_key_and_flag_is_in_the_manual(void **state)
 {
     (void)state;
     static char text[128 * 1024];
-    const char *files[] = {DOCS_DIRECTORY "/configuration.md", DOCS_DIRECTORY "/man/serf-agent.1"};
+    const char *files[] = {DOCS_DIRECTORY "/configuration.md", DOCS_DIRECTORY "/man/serf-agent.8"};
     for (size_t f = 0; f < 2; f++) {
         FILE *file = fopen(files[f], "r");
         assert_non_null(file);
