@@ -12,4 +12,13 @@ static inline uint32_t array_grown(uint32_t capacity)
     return capacity < 8 ? 8 : capacity + (capacity < 1024 ? capacity / 2 : capacity / 8);
 }
 
+/* The capacity that holds `needed` elements, by the same steps: where sizes are few, memory that
+ * one array has left fits the next. */
+static inline uint32_t array_grown_for(uint32_t capacity, uint32_t needed)
+{
+    while (capacity < needed)
+        capacity = array_grown(capacity);
+    return capacity;
+}
+
 #endif

@@ -81,17 +81,27 @@ static void finish(struct broadcast_queue *queue, uint32_t number)
     queue->finished(queue->context, &queue->items[number]);
 }
 
-static bool reserve_item(struct broadcast_queue *queue)
+static bool grow_items(struct broadcast_queue *queue, uint32_t needed)
 {
-    if (queue->free_item != BROADCAST_NONE || queue->item_count < queue->item_capacity)
-        return true;
-    uint32_t capacity = array_grown(queue->item_capacity);
+    uint32_t capacity = array_grown_for(queue->item_capacity, needed);
     struct broadcast *items = realloc(queue->items, capacity * sizeof *items);
     if (!items)
         return false;
     queue->items = items;
     queue->item_capacity = capacity;
     return true;
+}
+
+static bool reserve_item(struct broadcast_queue *queue)
+{
+    return queue->free_item != BROADCAST_NONE || queue->item_count < queue->item_capacity ||
+           grow_items(queue, queue->item_count + 1);
+}
+
+void broadcast_queue_expect(struct broadcast_queue *queue, uint32_t count)
+{
+    if (count > queue->item_capacity)
+        grow_items(queue, count);
 }
 
 uint32_t broadcast_queue_add(struct broadcast_queue *queue, const struct broadcast *item)

@@ -60,6 +60,9 @@ void broadcast_queue_init(struct broadcast_queue *queue,
 void broadcast_queue_fini(struct broadcast_queue *queue,
                           void (*drop)(void *context, const struct broadcast *item));
 
+/* Makes room for `count` items at once, if there is memory. */
+void broadcast_queue_expect(struct broadcast_queue *queue, uint32_t count);
+
 /* Adds a copy of `item` (transmits 0, kind not 0, size at most BROADCAST_SIZE_MAX). Returns its
  * number, or BROADCAST_NONE when memory is out. */
 uint32_t broadcast_queue_add(struct broadcast_queue *queue, const struct broadcast *item);

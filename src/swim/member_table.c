@@ -157,11 +157,9 @@ void identity_write_alive(const struct identity *identity, uint32_t incarnation,
     memcpy(start + head_size, identity->told, identity->told_size);
 }
 
-static bool reserve_slot(struct member_table *table)
+static bool grow_slots(struct member_table *table, uint32_t needed)
 {
-    if (table->free_slot != MEMBER_NONE || table->slot_count < table->slot_capacity)
-        return true;
-    uint32_t capacity = array_grown(table->slot_capacity);
+    uint32_t capacity = array_grown_for(table->slot_capacity, needed);
     if (capacity > table->maximum)
         capacity = table->maximum;
     struct member_record *records = realloc(table->records, capacity * sizeof *records);
@@ -170,6 +168,20 @@ static bool reserve_slot(struct member_table *table)
     table->records = records;
     table->slot_capacity = capacity;
     return true;
+}
+
+static bool reserve_slot(struct member_table *table)
+{
+    return table->free_slot != MEMBER_NONE || table->slot_count < table->slot_capacity ||
+           grow_slots(table, table->slot_count + 1);
+}
+
+void member_table_expect(struct member_table *table, uint32_t count)
+{
+    if (count > table->maximum)
+        count = table->maximum;
+    if (count > table->slot_capacity)
+        grow_slots(table, count);
 }
 
 uint32_t member_table_add(struct member_table *table, struct atom *identity)

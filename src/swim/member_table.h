@@ -84,6 +84,9 @@ struct atom *identity_intern(struct intern_pool *pool, struct span name, struct 
  * caller's). */
 uint32_t member_table_add(struct member_table *table, struct atom *identity);
 
+/* Makes room for `count` members at once, if there is memory. */
+void member_table_expect(struct member_table *table, uint32_t count);
+
 /* Gives the member another identity of the same name; takes over the reference. */
 void member_table_set_identity(struct member_table *table, uint32_t member, struct atom *identity);
 

@@ -249,6 +249,23 @@ void push_pull_merge_slice(struct swim *swim, struct sync *sync)
     timer_set(&swim->timers, &sync->timer, swim->now);
 }
 
+enum { STATE_SIZE_MIN = 16 }; /* bytes of a member in a state: more than its keys take alone */
+
+/* A state tells of so many members at most; the count in its header is only a peer's word. */
+static void expect_members(struct swim *swim, const struct push_pull_header *header, size_t size)
+{
+    uint64_t count = size / STATE_SIZE_MIN;
+    if (header->nodes < 0)
+        return;
+    if ((uint64_t)header->nodes < count)
+        count = (uint64_t)header->nodes;
+    if (count > swim->table.maximum)
+        count = swim->table.maximum;
+    member_table_expect(&swim->table, (uint32_t)count);
+    if (count > swim->table.record_count) /* most of them are news that we tell on */
+        broadcast_queue_expect(&swim->broadcasts, (uint32_t)count);
+}
+
 void push_pull_merge(struct swim *swim, struct sync *sync, bool join)
 {
     timer_cancel(&swim->timers, &sync->timer);
@@ -258,6 +275,7 @@ void push_pull_merge(struct swim *swim, struct sync *sync, bool join)
         refuse_merge(swim, sync, "malformed state");
         return;
     }
+    expect_members(swim, &sync->merge.nodes.header, stream_reader_message(&sync->reader).size);
     push_pull_merge_slice(swim, sync);
 }
 
