@@ -82,7 +82,7 @@ def test_keys_that_find_no_room_are_reported_and_the_old_file_stays(cluster, dis
         path.write_text(json.dumps([old]), encoding="ascii")
     agent = cluster.agent(OURS, "full", f"-keyring-file={paths[0]}")
     peer = cluster.agent(OURS, "peer", f"-keyring-file={paths[1]}", join=[agent])
-    cluster.healthy_after(AGREE_SECONDS)
+    cluster.healthy_after()
     disk.fill()
     refused = peer.run("keys", f"-install={new}")
     assert refused.returncode == 1
@@ -90,13 +90,13 @@ def test_keys_that_find_no_room_are_reported_and_the_old_file_stays(cluster, dis
                      "no space left on device", refused.stdout)
     assert json.loads(paths[0].read_text()) == [old]
     assert sorted(os.listdir(disk.folder)) == ["ballast", "keys.json"]
-    cluster.healthy_after(AGREE_SECONDS)
+    cluster.healthy_after()
 
     disk.make_room()
     peer.cli("keys", f"-install={new}")
     assert json.loads(paths[0].read_text()) == [old, new]
     assert json.loads(paths[1].read_text()) == [old, new]
-    cluster.healthy_after(AGREE_SECONDS)
+    cluster.healthy_after()
 
 
 def test_a_snapshot_without_room_is_a_warning_and_is_whole_again_later(cluster, disk):
@@ -111,7 +111,7 @@ def test_a_snapshot_without_room_is_a_warning_and_is_whole_again_later(cluster, 
     third = cluster.agent(OURS, "third", join=[peer])
     agent.wait_log(rf"\[ERR\] serf: Failed to update snapshot: write {path}: "
                    r"no space left on device; trying again in 30s$", AGREE_SECONDS)
-    cluster.healthy_after(AGREE_SECONDS)
+    cluster.healthy_after()
     assert len(agent.log_lines("Failed to update snapshot")) == 1
 
     disk.make_room()
@@ -121,7 +121,7 @@ def test_a_snapshot_without_room_is_a_warning_and_is_whole_again_later(cluster, 
     agent.kill()
     again = cluster.agent(OURS, "keeper", f"-snapshot={path}", host=agent.host)
     again.wait_log("serf: Re-joined to previously known node: ", AGREE_SECONDS)
-    cluster.healthy_after(AGREE_SECONDS)
+    cluster.healthy_after()
 
 
 def test_a_log_without_room_stops_nothing_and_says_later_what_is_missing(cluster, disk):
