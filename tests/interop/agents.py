@@ -227,18 +227,20 @@ class Agent:
             except subprocess.TimeoutExpired:
                 self.process.terminate()
                 try:
-                    self.process.wait(4)
+                    self.process.wait(PATIENCE_SECONDS)
                 except subprocess.TimeoutExpired:
                     self.process.kill()
                     self.process.wait()
-                    raise AssertionError(f"{self} did not end 5 s after SIGTERM") from None
+                    raise AssertionError(f"{self} did not end after two SIGTERM") from None
         if self.process is not None and not self.killed:
             status = self.process.returncode
-            lost_its_name = "minority in name conflict resolution" in self.log()
-            assert status in (0, 1) or status == 3 and lost_its_name, \
+            assert status in (0, 1) or status == 3 and self.lost_its_name(), \
                 f"{self} ended with status {status}"
         if self.log_path.exists():
             assert not SANITIZER.search(self.log()), f"{self} broke a rule of C; see its log"
+
+    def lost_its_name(self):
+        return "minority in name conflict resolution" in self.log()
 
     # --- what it says ---
 
