@@ -339,6 +339,7 @@ static bool start_handlers(struct agent *agent, struct buffer *error)
         .tags = &agent->tags,
         .context = agent,
         .respond = respond,
+        .metrics = &agent->metrics,
     };
     struct event_handlers_settings settings = {&config->event_handlers, config->handler_concurrency,
                                                config->handler_timeout};
@@ -379,6 +380,7 @@ static bool start_rpc(struct agent *agent, struct buffer *error)
         .set_tags = agent_rpc_set_tags,
         .leave = agent_rpc_leave,
         .left = agent_rpc_left,
+        .metrics = &agent->metrics,
     };
     struct buffer reason;
     buffer_init(&reason, 1024);
@@ -387,6 +389,24 @@ static bool start_rpc(struct agent *agent, struct buffer *error)
         buffer_printf(error, cannot_listen, buffer_text(&reason));
     buffer_fini(&reason);
     return agent->rpc != NULL;
+}
+
+static bool start_metrics(struct agent *agent, struct buffer *error)
+{
+    struct metric_sinks_config config = {
+        .loop = agent->loop,
+        .log = agent->log,
+        .statsd_address = agent->config.statsd_addr,
+        .statsite_address = agent->config.statsite_addr,
+        .context = agent,
+        .sources = agent_metric_sources,
+    };
+    if (!config.statsd_address && !config.statsite_address)
+        return true;
+    agent->metric_sinks = metric_sinks_new(&config);
+    if (!agent->metric_sinks)
+        buffer_append_text(error, "Failed to start the Serf agent: out of memory");
+    return agent->metric_sinks != NULL;
 }
 
 /* --- banner and join --- */
@@ -520,7 +540,7 @@ static bool start(struct agent *agent, struct buffer *error)
         return false;
     agent_log_notice(agent->log, "Starting Serf agent...");
     if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
-        !start_node(agent, error) || !start_rpc(agent, error))
+        !start_node(agent, error) || !start_rpc(agent, error) || !start_metrics(agent, error))
         return false;
     if (agent->rpc)
         agent_log_notice(agent->log, "Starting Serf agent RPC...");
@@ -614,12 +634,14 @@ static void shut_down(struct agent *agent)
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting serf shutdown");
         if (!left)
             agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: Shutdown without a Leave");
+        metric_sinks_free(agent->metric_sinks);
         rpc_server_free(agent->rpc);
         node_free(agent->node);
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
     }
     event_handlers_free(agent->handlers);
     agent_service_close(agent);
+    agent_metrics_fini(&agent->metrics);
     agent_tags_fini(agent);
     agent_signals_fini(agent);
     reaper_free(agent->reaper);
