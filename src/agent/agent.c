@@ -391,6 +391,34 @@ static bool start_rpc(struct agent *agent, struct buffer *error)
     return agent->rpc != NULL;
 }
 
+static bool start_mdns(struct agent *agent, struct buffer *error)
+{
+    const struct agent_config *config = &agent->config;
+    struct mdns_config mdns = {
+        .loop = agent->loop,
+        .log = agent->log,
+        .node = agent->node,
+        .cluster = config->discover,
+        .node_name = config->node_name,
+        .interface = config->mdns_interface ? config->mdns_interface : config->interface,
+        .ipv4 = !config->mdns_disable_ipv4,
+        .ipv6 = !config->mdns_disable_ipv6,
+        .replay = config->replay_on_join,
+    };
+    if (!config->discover)
+        return true;
+    struct buffer reason;
+    buffer_init(&reason, 512);
+    agent->mdns = mdns_new(&mdns, &reason);
+    if (!agent->mdns)
+        buffer_printf(error, "Error starting mDNS listener: %s", buffer_text(&reason));
+    else if (mdns.interface)
+        agent_log_printf(agent->log, LOG_LEVEL_INFO,
+                         "agent: Starting mDNS listener on interface %s", mdns.interface);
+    buffer_fini(&reason);
+    return agent->mdns != NULL;
+}
+
 static bool start_metrics(struct agent *agent, struct buffer *error)
 {
     struct metric_sinks_config config = {
@@ -540,7 +568,8 @@ static bool start(struct agent *agent, struct buffer *error)
         return false;
     agent_log_notice(agent->log, "Starting Serf agent...");
     if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
-        !start_node(agent, error) || !start_rpc(agent, error) || !start_metrics(agent, error))
+        !start_node(agent, error) || !start_mdns(agent, error) || !start_rpc(agent, error) ||
+        !start_metrics(agent, error))
         return false;
     if (agent->rpc)
         agent_log_notice(agent->log, "Starting Serf agent RPC...");
@@ -635,6 +664,7 @@ static void shut_down(struct agent *agent)
         if (!left)
             agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: Shutdown without a Leave");
         metric_sinks_free(agent->metric_sinks);
+        mdns_free(agent->mdns);
         rpc_server_free(agent->rpc);
         node_free(agent->node);
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");

@@ -7,6 +7,7 @@
 #include "config.h"
 #include "event_handlers.h"
 #include "log.h"
+#include "mdns.h"
 #include "metric_sinks.h"
 #include "node.h"
 #include "process.h"
@@ -46,6 +47,7 @@ struct agent {
     struct loop_timer service_timer; /* changes of members wait for it */
     struct text_map tags;            /* as they are now */
     struct tag_refusal *refusals;    /* answers that wait for the loop */
+    struct mdns *mdns; /* NULL: not asked for */
     struct agent_metrics metrics;
     struct metric_sinks *metric_sinks; /* NULL: none is configured */
 

@@ -23,7 +23,7 @@ const struct config_key config_keys[] = {
     KEY("bind", "bind", CONFIG_STRING, bind, RELOAD_RESTART),
     KEY("interface", "iface", CONFIG_STRING, interface, RELOAD_RESTART),
     KEY("advertise", "advertise", CONFIG_STRING, advertise, RELOAD_RESTART),
-    KEY_WITHOUT_EFFECT("discover", "discover", CONFIG_STRING, discover),
+    KEY("discover", "discover", CONFIG_STRING, discover, RELOAD_RESTART),
     KEY("mdns", NULL, CONFIG_SECTION, mdns_interface, RELOAD_SILENT),
     KEY("mdns.interface", "mdns-iface", CONFIG_STRING, mdns_interface, RELOAD_RESTART),
     KEY("mdns.disable_ipv4", "mdns-disable-ipv4", CONFIG_BOOL, mdns_disable_ipv4, RELOAD_RESTART),
