@@ -12,11 +12,9 @@
 
 /* clang-format off */
 #define KEY(name, flag, type, member, reload) \
-    {name, flag, type, offsetof(struct agent_config, member), reload, false, false, false}
-#define KEY_WITHOUT_EFFECT(name, flag, type, member) \
-    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, true, false}
+    {name, flag, type, offsetof(struct agent_config, member), reload, false, false}
 #define KEY_SECRET(name, flag, type, member) \
-    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, false, true}
+    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, true}
 
 const struct config_key config_keys[] = {
     KEY("node_name", "node", CONFIG_STRING, node_name, RELOAD_RESTART),
@@ -59,7 +57,7 @@ const struct config_key config_keys[] = {
     KEY("rpc_addr", "rpc-addr", CONFIG_STRING, rpc_addr, RELOAD_RESTART),
     KEY_SECRET("rpc_auth", NULL, CONFIG_STRING, rpc_auth),
     {"enable_compression", "disable-compression", CONFIG_BOOL,
-     offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false, false},
+     offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false},
     KEY("broadcast_timeout", "broadcast-timeout", CONFIG_DURATION, broadcast_timeout,
         RELOAD_RESTART),
     KEY("leave_timeout", "leave-timeout", CONFIG_DURATION, leave_timeout, RELOAD_RESTART),
@@ -385,12 +383,6 @@ bool agent_config_differs(const struct config_key *key, const struct agent_confi
         break;
     }
     return false;
-}
-
-bool agent_config_is_set(const struct config_key *key, const struct agent_config *config)
-{
-    static const struct agent_config nothing;
-    return agent_config_differs(key, config, &nothing);
 }
 
 void agent_config_init(struct agent_config *config)

@@ -118,9 +118,6 @@ struct config_key {
     size_t offset; /* in struct agent_config */
     enum config_reload reload;
     bool flag_is_opposite; /* the flag set to true makes the key false */
-    /* Accepted for the sake of configurations that exist; its function is not part of this
-     * version, and the agent says so when it is set. */
-    bool without_effect;
     bool secret; /* never printed */
 };
 
@@ -155,8 +152,6 @@ extern const char agent_help[];
 /* Whether the two differ in this key. */
 bool agent_config_differs(const struct config_key *key, const struct agent_config *a,
                           const struct agent_config *b);
-/* Whether the key has another value than nothing. */
-bool agent_config_is_set(const struct config_key *key, const struct agent_config *config);
 
 /* The value, of the type that the key says. */
 const void *agent_config_value(const struct config_key *key, const struct agent_config *config);

@@ -144,7 +144,7 @@ static void on_poll(void *context)
 {
     struct mdns *mdns = context;
     struct buffer query;
-    loop_timer_set(&mdns->poll, loop_now() + MDNS_POLL_NS);
+    loop_timer_set(&mdns->poll, loop_now() + mdns->config.poll_interval);
     forget_if_alone(mdns);
     if (multicast_refresh(mdns->multicast) == 0) {
         if (!mdns->unseen_told)
@@ -235,6 +235,8 @@ struct mdns *mdns_new(const struct mdns_config *config, struct buffer *error)
         return NULL;
     }
     mdns->config = *config;
+    if (mdns->config.poll_interval == 0)
+        mdns->config.poll_interval = MDNS_POLL_NS;
     if (!start(mdns, config, error)) {
         mdns_free(mdns);
         return NULL;

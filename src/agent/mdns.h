@@ -25,6 +25,7 @@ struct mdns_config {
     const char *interface;           /* NULL: all; borrowed for the call */
     bool ipv4, ipv6;
     bool replay;
+    uint64_t poll_interval; /* 0: MDNS_POLL_NS */
 };
 
 struct mdns;
