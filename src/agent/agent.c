@@ -4,6 +4,7 @@
  * specification, 3.6); it comes last, behind what was logged. */
 #include "agent.h"
 
+#include "agent_http.h"
 #include "agent_state.h"
 #include "banner.h"
 #include "config_check.h"
@@ -569,7 +570,7 @@ static bool start(struct agent *agent, struct buffer *error)
     agent_log_notice(agent->log, "Starting Serf agent...");
     if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
         !start_node(agent, error) || !start_mdns(agent, error) || !start_rpc(agent, error) ||
-        !start_metrics(agent, error))
+        !agent_http_start(agent, error) || !start_metrics(agent, error))
         return false;
     if (agent->rpc)
         agent_log_notice(agent->log, "Starting Serf agent RPC...");
@@ -664,6 +665,7 @@ static void shut_down(struct agent *agent)
         if (!left)
             agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: Shutdown without a Leave");
         metric_sinks_free(agent->metric_sinks);
+        http_server_free(agent->http);
         mdns_free(agent->mdns);
         rpc_server_free(agent->rpc);
         node_free(agent->node);

@@ -8,6 +8,7 @@
 #include "event_handlers.h"
 #include "log.h"
 #include "mdns.h"
+#include "http_server.h"
 #include "metric_sinks.h"
 #include "node.h"
 #include "process.h"
@@ -48,6 +49,8 @@ struct agent {
     struct text_map tags;            /* as they are now */
     struct tag_refusal *refusals;    /* answers that wait for the loop */
     struct mdns *mdns; /* NULL: not asked for */
+    struct http_server *http; /* NULL: not asked for */
+    bool met_cluster;         /* ready: see agent_http.c */
     struct agent_metrics metrics;
     struct metric_sinks *metric_sinks; /* NULL: none is configured */
 

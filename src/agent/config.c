@@ -77,6 +77,7 @@ const struct config_key config_keys[] = {
     KEY("min_queue_depth", NULL, CONFIG_INTEGER, min_queue_depth, RELOAD_RESTART),
     KEY("statsite_addr", NULL, CONFIG_STRING, statsite_addr, RELOAD_RESTART),
     KEY("statsd_addr", NULL, CONFIG_STRING, statsd_addr, RELOAD_RESTART),
+    KEY("http_addr", "http-addr", CONFIG_STRING, http_addr, RELOAD_RESTART),
     KEY("disable_coordinates", NULL, CONFIG_BOOL, disable_coordinates, RELOAD_RESTART),
     KEY("validate_node_names", NULL, CONFIG_BOOL, validate_node_names, RELOAD_RESTART),
     KEY("MsgpackUseNewTimeFormat", NULL, CONFIG_BOOL, msgpack_use_new_time_format, RELOAD_SILENT),
@@ -135,6 +136,7 @@ const char agent_help[] =
     "  -role=ROLE                Deprecated: the tag \"role\".\n"
     "  -rpc-addr=127.0.0.1:7373  Address to bind the RPC listener to, unix:/path for a Unix\n"
     "                            socket, or none.\n"
+    "  -http-addr=HOST[:7374]    Address to serve health, metrics and members over HTTP at.\n"
     "  -snapshot=FILE            Snapshot file that remembers the members.\n"
     "  -tag key=value            Tag of this member; repeatable.\n"
     "  -tags-file=FILE           File that keeps tags changed at run time.\n"

@@ -86,6 +86,7 @@ struct agent_config {
     int64_t min_queue_depth;
     char *statsite_addr;
     char *statsd_addr;
+    char *http_addr;
     bool disable_coordinates;
     bool validate_node_names;
     bool msgpack_use_new_time_format; /* the reference accepts the key; it means nothing */
@@ -118,7 +119,7 @@ struct config_key {
     size_t offset; /* in struct agent_config */
     enum config_reload reload;
     bool flag_is_opposite; /* the flag set to true makes the key false */
-    bool secret; /* never printed */
+    bool secret;           /* never printed */
 };
 
 extern const struct config_key config_keys[];

@@ -256,3 +256,8 @@ void mdns_free(struct mdns *mdns)
         loop_timer_fini(&mdns->quiet);
     free(mdns);
 }
+
+bool mdns_has_looked(const struct mdns *mdns)
+{
+    return mdns->collect_until > 0 && loop_now() > mdns->collect_until;
+}

@@ -35,4 +35,7 @@ struct mdns *mdns_new(const struct mdns_config *config, struct buffer *error);
 /* The node must not call back any more: free it right after. NULL is ignored. */
 void mdns_free(struct mdns *mdns);
 
+/* Whether it has asked, and waited for the answers, at least once. */
+bool mdns_has_looked(const struct mdns *mdns);
+
 #endif

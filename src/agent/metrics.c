@@ -256,6 +256,7 @@ static void visit_counts(const struct name_counts *counts, uint32_t slots, struc
         if (place >= counts->count && !other)
             continue;
         metric.slot = slots + place;
+        metric.place = place;
         metric.member = name_counts_name(counts, place);
         metric.count = name_counts_value(counts, place);
         if (metric.count > 0)
@@ -272,12 +273,13 @@ static void visit_scripts(const struct agent_metrics *agent, uint32_t slots, met
         .name = "agent.invoke",
         .page_name = "serf_agent_invoke_seconds",
         .help = "Runs of event handlers, in the order in which they first ran.",
-        .member_key = "script",
+        .member_key = "handler",
     };
     for (uint32_t place = 0; place < NAMED_METRIC_SLOTS; place++) {
         if (!agent->script_times[place])
             continue;
         metric.slot = slots + place;
+        metric.place = place;
         metric.member = name_counts_name(&agent->scripts, place);
         metric.measurements = agent->script_times[place];
         visit(context, &metric);

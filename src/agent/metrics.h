@@ -54,7 +54,8 @@ struct metric {
     const char *page_label; /* "state=\"alive\"", or NULL */
     const char *help;
     struct span member;     /* of a family: the name that this number is for; else empty */
-    const char *member_key; /* of a family: what its names are, "name" or "script"; else NULL */
+    uint32_t place;         /* of a family: the name's number, from 0 */
+    const char *member_key; /* of a family: what its names are, "name" or "handler"; else NULL */
     union {
         uint64_t count;
         double gauge;

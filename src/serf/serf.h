@@ -244,6 +244,10 @@ struct serf_stats {
 
 void serf_stats(const struct serf *serf, struct serf_stats *stats);
 
+/* The join policy has asked its addresses, and each of several times all that answered was this
+ * very member: nobody else is there to be found. */
+bool serf_found_nobody_else(const struct serf *serf);
+
 /* What was counted since the start (swim_metrics.h, serf_metrics.h). */
 struct swim_metrics;
 struct serf_metrics;

@@ -106,6 +106,12 @@ DNS = {
     "loop": struct.pack(">6H", 1, 0x8400, 0, 1, 0, 0) + dns_record(POINTER, 5, POINTER),
 }
 
+HTTP = {
+    "get": b"GET /health/ready?x=1 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
+    "head": b"HEAD /metrics HTTP/1.0\n\n",
+    "post": b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+}
+
 
 def chunk(data):
     return bytes([len(data) & 0xff, len(data) >> 8]) + data
@@ -153,7 +159,7 @@ TARGETS = {
     "packet": DATAGRAMS, "core": {**CORE, **{name: core(packet(data), WAIT)
                                              for name, data in DATAGRAMS.items()}},
     "stream": {name: bytes([1, 9]) + data for name, data in STREAMS.items()},
-    "dns": DNS, "rpc": RPC, "config": CONFIG, "keyring": KEYRING, "snapshot": SNAPSHOT,
+    "dns": DNS, "http": HTTP, "rpc": RPC, "config": CONFIG, "keyring": KEYRING, "snapshot": SNAPSHOT,
 }
 
 for target, inputs in TARGETS.items():

@@ -228,11 +228,6 @@ bool serf_encode_tags(struct buffer *out, uint8_t protocol_version, const struct
     return out->size <= META_SIZE_MAX && !out->failed;
 }
 
-const char *member_event_name(enum member_event_type type)
-{
-    return type == MEMBER_EVENT_JOIN ? "member-join" : "other";
-}
-
 /* --- RPC --- */
 
 struct rpc_server {
@@ -329,5 +324,27 @@ bool serf_find_member(const struct serf *serf, struct span name, struct member_v
     (void)serf;
     (void)name;
     (void)member;
+    return false;
+}
+
+bool serf_found_nobody_else(const struct serf *serf)
+{
+    (void)serf;
+    return false;
+}
+
+bool serf_next_member(const struct serf *serf, uint32_t *position, struct member_view *member)
+{
+    (void)serf;
+    (void)position;
+    (void)member;
+    return false;
+}
+
+bool serf_coordinate(const struct serf *serf, struct span name, struct coordinate *coordinate)
+{
+    (void)serf;
+    (void)name;
+    (void)coordinate;
     return false;
 }
