@@ -27,7 +27,7 @@ void agent_metrics_script_ran(struct agent_metrics *metrics, struct span script,
 
 /* --- the table --- */
 
-enum source { FROM_SWIM, FROM_SERF, FROM_NODE, FROM_AGENT, FROM_GAUGES };
+enum source { FROM_SWIM, FROM_SERF, FROM_NODE, FROM_AGENT, FROM_STATS, FROM_GAUGES };
 
 /* Gauges are made when they are asked for. */
 struct gauges {
@@ -57,6 +57,9 @@ struct description {
 #define AGENT(name, page, help, field) \
     {METRIC_COUNTER, METRIC_PLAIN, name, page, NULL, help, FROM_AGENT, \
      offsetof(struct agent_metrics, field)}
+#define ACCEPTED(page, help, field) \
+    {METRIC_COUNTER, METRIC_PLAIN, NULL, page, NULL, help, FROM_STATS, \
+     offsetof(struct serf_stats, field)}
 #define GAUGE(name, page, label, help, field) \
     {METRIC_GAUGE, METRIC_PLAIN, name, page, label, help, FROM_GAUGES, \
      offsetof(struct gauges, field)}
@@ -123,6 +126,14 @@ static const struct description descriptions[] = {
     GAUGE(NULL, "serf_queue_depth", "queue=\"query\"", NULL, queries),
     GAUGE(NULL, "serf_queue_depth", "queue=\"membership\"", NULL, broadcasts),
     GAUGE(NULL, "serf_encrypted", NULL, "1 when gossip is encrypted, else 0.", encrypted),
+    ACCEPTED("serf_plaintext_accepted_total",
+             "Datagrams and streams that were read although they were not encrypted.",
+             plaintext_accepted),
+    ACCEPTED("serf_unlabelled_accepted_total",
+             "Datagrams and streams that were read although they had no label.",
+             unlabelled_accepted),
+    ACCEPTED("serf_labels_refused_total", "Datagrams and streams with another label.",
+             labels_refused),
     SERF(METRIC_COUNTER, METRIC_PLAIN, "serf.member.join", "serf_member_joins_total",
          "Members that joined or came back.", joined),
     SERF(METRIC_COUNTER, METRIC_PLAIN, "serf.member.left", "serf_member_leaves_total",
@@ -212,6 +223,8 @@ static const void *base_of(const struct metric_sources *sources, const struct ga
         return sources->node;
     case FROM_AGENT:
         return sources->agent;
+    case FROM_STATS:
+        return &sources->stats;
     case FROM_GAUGES:
         break;
     }

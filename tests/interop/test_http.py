@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from agents import AGREE_SECONDS, OURS, listening, next_port, run, wait_until
+from agents import AGREE_SECONDS, OURS, listening, next_host, next_port, run, wait_until
 
 PAGE_LINE = re.compile(r"^([a-z_][a-z0-9_]*)(\{[^}]*\})? (-?[0-9.e+-]+|NaN|\+Inf)$")
 
@@ -106,10 +106,8 @@ def test_ready_means_met_or_known_to_be_the_first(cluster):
 
 
 def test_who_meets_only_itself_is_ready(cluster):
-    agent, web = start(cluster)
-    agent.terminate()
-    agent.extra.append(f"-retry-join={agent.address}")
-    agent.start()
+    host = next_host()
+    _, web = start(cluster, f"-retry-join={host}", host=host)
     web.wait_ready()
 
 
