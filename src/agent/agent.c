@@ -4,6 +4,7 @@
  * specification, 3.6); it comes last, behind what was logged. */
 #include "agent.h"
 
+#include "agent_http.h"
 #include "agent_state.h"
 #include "banner.h"
 #include "config_check.h"
@@ -339,6 +340,7 @@ static bool start_handlers(struct agent *agent, struct buffer *error)
         .tags = &agent->tags,
         .context = agent,
         .respond = respond,
+        .metrics = &agent->metrics,
     };
     struct event_handlers_settings settings = {&config->event_handlers, config->handler_concurrency,
                                                config->handler_timeout};
@@ -379,6 +381,7 @@ static bool start_rpc(struct agent *agent, struct buffer *error)
         .set_tags = agent_rpc_set_tags,
         .leave = agent_rpc_leave,
         .left = agent_rpc_left,
+        .metrics = &agent->metrics,
     };
     struct buffer reason;
     buffer_init(&reason, 1024);
@@ -387,6 +390,52 @@ static bool start_rpc(struct agent *agent, struct buffer *error)
         buffer_printf(error, cannot_listen, buffer_text(&reason));
     buffer_fini(&reason);
     return agent->rpc != NULL;
+}
+
+static bool start_mdns(struct agent *agent, struct buffer *error)
+{
+    const struct agent_config *config = &agent->config;
+    struct mdns_config mdns = {
+        .loop = agent->loop,
+        .log = agent->log,
+        .node = agent->node,
+        .cluster = config->discover,
+        .node_name = config->node_name,
+        .interface = config->mdns_interface ? config->mdns_interface : config->interface,
+        .ipv4 = !config->mdns_disable_ipv4,
+        .ipv6 = !config->mdns_disable_ipv6,
+        .replay = config->replay_on_join,
+    };
+    if (!config->discover)
+        return true;
+    struct buffer reason;
+    buffer_init(&reason, 512);
+    agent->mdns = mdns_new(&mdns, &reason);
+    if (!agent->mdns)
+        buffer_printf(error, "Error starting mDNS listener: %s", buffer_text(&reason));
+    else if (mdns.interface)
+        agent_log_printf(agent->log, LOG_LEVEL_INFO,
+                         "agent: Starting mDNS listener on interface %s", mdns.interface);
+    buffer_fini(&reason);
+    return agent->mdns != NULL;
+}
+
+static bool start_metrics(struct agent *agent, struct buffer *error)
+{
+    struct metric_sinks_config config = {
+        .loop = agent->loop,
+        .log = agent->log,
+        .statsd_address = agent->config.statsd_addr,
+        .statsite_address = agent->config.statsite_addr,
+        .context = agent,
+        .sources = agent_metric_sources,
+    };
+    if (!config.statsd_address && !config.statsite_address)
+        return true;
+    agent->metric_sinks = metric_sinks_new(&config);
+    if (!agent->metric_sinks)
+        buffer_append_text(error, "Failed to start the Serf agent: out of memory");
+    return agent->metric_sinks != NULL;
 }
 
 /* --- banner and join --- */
@@ -520,7 +569,8 @@ static bool start(struct agent *agent, struct buffer *error)
         return false;
     agent_log_notice(agent->log, "Starting Serf agent...");
     if (!open_system(agent, error) || !setup(agent, error) || !start_handlers(agent, error) ||
-        !start_node(agent, error) || !start_rpc(agent, error))
+        !start_node(agent, error) || !start_mdns(agent, error) || !start_rpc(agent, error) ||
+        !agent_http_start(agent, error) || !start_metrics(agent, error))
         return false;
     if (agent->rpc)
         agent_log_notice(agent->log, "Starting Serf agent RPC...");
@@ -614,12 +664,16 @@ static void shut_down(struct agent *agent)
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: requesting serf shutdown");
         if (!left)
             agent_log_printf(agent->log, LOG_LEVEL_WARN, "serf: Shutdown without a Leave");
+        metric_sinks_free(agent->metric_sinks);
+        http_server_free(agent->http);
+        mdns_free(agent->mdns);
         rpc_server_free(agent->rpc);
         node_free(agent->node);
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
     }
     event_handlers_free(agent->handlers);
     agent_service_close(agent);
+    agent_metrics_fini(&agent->metrics);
     agent_tags_fini(agent);
     agent_signals_fini(agent);
     reaper_free(agent->reaper);

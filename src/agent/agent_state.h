@@ -7,6 +7,9 @@
 #include "config.h"
 #include "event_handlers.h"
 #include "log.h"
+#include "mdns.h"
+#include "http_server.h"
+#include "metric_sinks.h"
 #include "node.h"
 #include "process.h"
 #include "rpc_server.h"
@@ -45,6 +48,11 @@ struct agent {
     struct loop_timer service_timer; /* changes of members wait for it */
     struct text_map tags;            /* as they are now */
     struct tag_refusal *refusals;    /* answers that wait for the loop */
+    struct mdns *mdns; /* NULL: not asked for */
+    struct http_server *http; /* NULL: not asked for */
+    bool met_cluster;         /* ready: see agent_http.c */
+    struct agent_metrics metrics;
+    struct metric_sinks *metric_sinks; /* NULL: none is configured */
 
     enum agent_phase phase;
     int status;            /* of the process */
@@ -112,5 +120,7 @@ void agent_service_members_changed(struct agent *agent);
 
 /* agent_stats.c; for the RPC server, with the agent as its context. */
 void agent_stats(void *context, struct buffer *out);
+/* For the sinks of metrics, likewise. */
+void agent_metric_sources(void *context, struct metric_sources *sources);
 
 #endif

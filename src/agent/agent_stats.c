@@ -107,3 +107,16 @@ void agent_stats(void *context, struct buffer *out)
     write_serf(out, agent);
     write_tags(out, &agent->tags);
 }
+
+void agent_metric_sources(void *context, struct metric_sources *sources)
+{
+    const struct agent *agent = context;
+    const struct serf *serf = node_serf(agent->node);
+    *sources = (struct metric_sources){
+        .swim = serf_swim_metrics(serf),
+        .serf = serf_metrics(serf),
+        .node = node_metrics(agent->node),
+        .agent = &agent->metrics,
+    };
+    serf_stats(serf, &sources->stats);
+}

@@ -12,18 +12,16 @@
 
 /* clang-format off */
 #define KEY(name, flag, type, member, reload) \
-    {name, flag, type, offsetof(struct agent_config, member), reload, false, false, false}
-#define KEY_WITHOUT_EFFECT(name, flag, type, member) \
-    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, true, false}
+    {name, flag, type, offsetof(struct agent_config, member), reload, false, false}
 #define KEY_SECRET(name, flag, type, member) \
-    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, false, true}
+    {name, flag, type, offsetof(struct agent_config, member), RELOAD_RESTART, false, true}
 
 const struct config_key config_keys[] = {
     KEY("node_name", "node", CONFIG_STRING, node_name, RELOAD_RESTART),
     KEY("bind", "bind", CONFIG_STRING, bind, RELOAD_RESTART),
     KEY("interface", "iface", CONFIG_STRING, interface, RELOAD_RESTART),
     KEY("advertise", "advertise", CONFIG_STRING, advertise, RELOAD_RESTART),
-    KEY_WITHOUT_EFFECT("discover", "discover", CONFIG_STRING, discover),
+    KEY("discover", "discover", CONFIG_STRING, discover, RELOAD_RESTART),
     KEY("mdns", NULL, CONFIG_SECTION, mdns_interface, RELOAD_SILENT),
     KEY("mdns.interface", "mdns-iface", CONFIG_STRING, mdns_interface, RELOAD_RESTART),
     KEY("mdns.disable_ipv4", "mdns-disable-ipv4", CONFIG_BOOL, mdns_disable_ipv4, RELOAD_RESTART),
@@ -59,7 +57,7 @@ const struct config_key config_keys[] = {
     KEY("rpc_addr", "rpc-addr", CONFIG_STRING, rpc_addr, RELOAD_RESTART),
     KEY_SECRET("rpc_auth", NULL, CONFIG_STRING, rpc_auth),
     {"enable_compression", "disable-compression", CONFIG_BOOL,
-     offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false, false},
+     offsetof(struct agent_config, enable_compression), RELOAD_RESTART, true, false},
     KEY("broadcast_timeout", "broadcast-timeout", CONFIG_DURATION, broadcast_timeout,
         RELOAD_RESTART),
     KEY("leave_timeout", "leave-timeout", CONFIG_DURATION, leave_timeout, RELOAD_RESTART),
@@ -77,8 +75,9 @@ const struct config_key config_keys[] = {
     KEY("queue_depth_warning", NULL, CONFIG_INTEGER, queue_depth_warning, RELOAD_RESTART),
     KEY("max_queue_depth", NULL, CONFIG_INTEGER, max_queue_depth, RELOAD_RESTART),
     KEY("min_queue_depth", NULL, CONFIG_INTEGER, min_queue_depth, RELOAD_RESTART),
-    KEY_WITHOUT_EFFECT("statsite_addr", NULL, CONFIG_STRING, statsite_addr),
-    KEY_WITHOUT_EFFECT("statsd_addr", NULL, CONFIG_STRING, statsd_addr),
+    KEY("statsite_addr", NULL, CONFIG_STRING, statsite_addr, RELOAD_RESTART),
+    KEY("statsd_addr", NULL, CONFIG_STRING, statsd_addr, RELOAD_RESTART),
+    KEY("http_addr", "http-addr", CONFIG_STRING, http_addr, RELOAD_RESTART),
     KEY("disable_coordinates", NULL, CONFIG_BOOL, disable_coordinates, RELOAD_RESTART),
     KEY("validate_node_names", NULL, CONFIG_BOOL, validate_node_names, RELOAD_RESTART),
     KEY("MsgpackUseNewTimeFormat", NULL, CONFIG_BOOL, msgpack_use_new_time_format, RELOAD_SILENT),
@@ -137,6 +136,7 @@ const char agent_help[] =
     "  -role=ROLE                Deprecated: the tag \"role\".\n"
     "  -rpc-addr=127.0.0.1:7373  Address to bind the RPC listener to, unix:/path for a Unix\n"
     "                            socket, or none.\n"
+    "  -http-addr=HOST[:7374]    Address to serve health, metrics and members over HTTP at.\n"
     "  -snapshot=FILE            Snapshot file that remembers the members.\n"
     "  -tag key=value            Tag of this member; repeatable.\n"
     "  -tags-file=FILE           File that keeps tags changed at run time.\n"
@@ -385,12 +385,6 @@ bool agent_config_differs(const struct config_key *key, const struct agent_confi
         break;
     }
     return false;
-}
-
-bool agent_config_is_set(const struct config_key *key, const struct agent_config *config)
-{
-    static const struct agent_config nothing;
-    return agent_config_differs(key, config, &nothing);
 }
 
 void agent_config_init(struct agent_config *config)

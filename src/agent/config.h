@@ -86,6 +86,7 @@ struct agent_config {
     int64_t min_queue_depth;
     char *statsite_addr;
     char *statsd_addr;
+    char *http_addr;
     bool disable_coordinates;
     bool validate_node_names;
     bool msgpack_use_new_time_format; /* the reference accepts the key; it means nothing */
@@ -118,10 +119,7 @@ struct config_key {
     size_t offset; /* in struct agent_config */
     enum config_reload reload;
     bool flag_is_opposite; /* the flag set to true makes the key false */
-    /* Accepted for the sake of configurations that exist; its function is not part of this
-     * version, and the agent says so when it is set. */
-    bool without_effect;
-    bool secret; /* never printed */
+    bool secret;           /* never printed */
 };
 
 extern const struct config_key config_keys[];
@@ -155,8 +153,6 @@ extern const char agent_help[];
 /* Whether the two differ in this key. */
 bool agent_config_differs(const struct config_key *key, const struct agent_config *a,
                           const struct agent_config *b);
-/* Whether the key has another value than nothing. */
-bool agent_config_is_set(const struct config_key *key, const struct agent_config *config);
 
 /* The value, of the type that the key says. */
 const void *agent_config_value(const struct config_key *key, const struct agent_config *config);

@@ -191,14 +191,6 @@ void agent_config_notices(struct agent_config *config, config_notice *notice, vo
                         "effect without an encryption key");
     if (config->rejoin_after_leave && !config->snapshot_path)
         notice(context, "Warning: 'RejoinAfterLeave' enabled without snapshot file");
-    for (size_t i = 0; i < config_key_count; i++) {
-        char text[96];
-        if (!config_keys[i].without_effect || !agent_config_is_set(&config_keys[i], config))
-            continue;
-        snprintf(text, sizeof(text), "Warning: '%s' has no effect in this version",
-                 config_keys[i].name);
-        notice(context, text);
-    }
 }
 
 /* --- single values --- */

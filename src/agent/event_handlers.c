@@ -8,6 +8,7 @@
 #include "duration.h"
 #include "handler_queue.h"
 #include "invoke.h"
+#include "metrics.h"
 #include "msgpack.h"
 
 #include <inttypes.h>
@@ -25,6 +26,7 @@ struct handler_process {
     char *script;                /* owned, since a reload may take the handler away */
     struct invocation *invocation;
     uint64_t time_limit;
+    uint64_t began;
 };
 
 struct event_handlers {
@@ -156,6 +158,9 @@ static void on_ended(void *context, const struct invocation_result *result)
     struct handler_process *process = context;
     struct event_handlers *handlers = process->owner;
     log_result(process, result);
+    if (handlers->config.metrics)
+        agent_metrics_script_ran(handlers->config.metrics, span_text(process->script),
+                                 loop_now() - process->began);
     if (!result->success)
         log_failure(process, result->ending);
     else if (process->event->subject == HANDLER_QUERY && result->output.size > 0)
@@ -209,6 +214,7 @@ static struct handler_process *process_new(struct event_handlers *handlers,
         .event = run->event,
         .script = strdup(run->script),
         .time_limit = handlers->time_limit,
+        .began = loop_now(),
     };
     if (process->next)
         process->next->link = &process->next;

@@ -22,6 +22,7 @@ struct event_handlers_config {
     void *context;
     /* Answers a query; false with the reference's words in `error`. Called from the loop. */
     bool (*respond)(void *context, uint32_t query, struct span payload, struct buffer *error);
+    struct agent_metrics *metrics; /* NULL: nobody wants to know */
 };
 
 struct event_handlers_settings {

@@ -517,5 +517,7 @@ void rpc_command_run(struct rpc_session *session, const struct rpc_request *requ
         session->closing = session->closing || request->command == RPC_COMMAND_COUNT;
         return;
     }
+    if (session->server->config.metrics)
+        session->server->config.metrics->ipc_commands++;
     commands[request->command](session, request);
 }

@@ -13,6 +13,8 @@ static void server_accepted(void *context, struct connection *connection)
     struct rpc_server *server = context;
     char text[CONNECTION_TEXT_SIZE];
     connection_remote_text(connection, text);
+    if (server->config.metrics)
+        server->config.metrics->ipc_accepted++;
     if (server->session_count < RPC_CLIENTS_MAX) {
         agent_log_printf(server->config.log, LOG_LEVEL_INFO, "agent.ipc: Accepted client: %s",
                          text);

@@ -6,6 +6,7 @@
 #define AGENT_RPC_SERVER_H
 
 #include "log.h"
+#include "metrics.h"
 #include "node.h"
 
 enum {
@@ -41,6 +42,7 @@ struct rpc_server_config {
     /* The leave asked for over RPC is finished and answered: shut down with status 0. Comes from
      * the loop; the server may be freed from inside. */
     void (*left)(void *context);
+    struct agent_metrics *metrics; /* NULL: nobody wants to know */
 };
 
 struct rpc_server;

@@ -14,6 +14,7 @@ struct command {
 
 extern const struct command command_event;
 extern const struct command command_force_leave;
+extern const struct command command_health;
 extern const struct command command_info;
 extern const struct command command_join;
 extern const struct command command_keygen;

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "socket_text.h"
+#include "swim_metrics.h"
 
 enum {
     LOG_LINE_SIZE_MAX = 2048,
@@ -84,6 +85,13 @@ static void resolve(struct node *node, const struct effect *effect)
     loop_defer(&node->answer_unresolved);
 }
 
+static void append_to_snapshot(struct node *node, const struct effect *effect)
+{
+    uint64_t begin = loop_now();
+    snapshot_file_append(node->snapshot, effect->record.lines, effect->record.leaving);
+    measure(&node->metrics.snapshot_append, loop_now() - begin);
+}
+
 static void perform(struct node *node, const struct effect *effect)
 {
     const struct node_callbacks *to = &node->callbacks;
@@ -118,7 +126,7 @@ static void perform(struct node *node, const struct effect *effect)
         break;
     case EFFECT_RECORD:
         if (node->snapshot)
-            snapshot_file_append(node->snapshot, effect->record.lines, effect->record.leaving);
+            append_to_snapshot(node, effect);
         break;
     case EFFECT_STOP:
         node->stop_reason = effect->stop.reason;
@@ -256,6 +264,19 @@ static bool read_sockets(struct node *node)
     return node_streams_receive(node, loop_now() + STREAMS_TURN_NS) || more;
 }
 
+/* Gossip is measured from the tick to the system's queue: the core has no clock of its own. */
+static void advance(struct node *node)
+{
+    const struct swim_metrics *metrics = serf_swim_metrics(node->serf);
+    uint64_t ticks = metrics->gossip_ticks, begin = loop_now();
+    serf_advance(node->serf, begin);
+    if (metrics->gossip_ticks == ticks)
+        return;
+    drain(node);
+    if (!node->freed)
+        measure(&node->metrics.gossip, loop_now() - begin);
+}
+
 static void on_deadline(void *context)
 {
     struct node *node = context;
@@ -270,7 +291,7 @@ static void on_deadline(void *context)
     }
     node->reads_before_timer = 0;
     if (!node->freed)
-        serf_advance(node->serf, loop_now());
+        advance(node);
     node_leave_entry(node);
 }
 
@@ -310,8 +331,11 @@ static bool start_pool(struct node *node, struct buffer *error)
 static bool start_remembering(struct node *node, const struct node_config *config,
                               struct serf_config *serf, struct buffer *error)
 {
-    struct snapshot_file_callbacks callbacks = {
-        .context = node, .write_anew = write_snapshot, .complain = complain, .inform = inform};
+    struct snapshot_file_callbacks callbacks = {.context = node,
+                                                .write_anew = write_snapshot,
+                                                .complain = complain,
+                                                .inform = inform,
+                                                .compact_times = &node->metrics.snapshot_compact};
     struct snapshot snapshot;
     struct buffer reason;
     bool good = false;
@@ -380,6 +404,11 @@ void node_free(struct node *node)
 const struct serf *node_serf(const struct node *node)
 {
     return node->serf;
+}
+
+const struct node_metrics *node_metrics(const struct node *node)
+{
+    return &node->metrics;
 }
 
 struct endpoint node_bound(const struct node *node)

@@ -5,6 +5,7 @@
 #define NODE_NODE_H
 
 #include "loop.h"
+#include "measurements.h"
 #include "serf.h"
 
 struct node;
@@ -33,6 +34,13 @@ struct node_callbacks {
     void (*stopped)(void *context, enum stop_reason reason);
 };
 
+/* What the node measures itself, from its start; see swim_metrics.h. Nanoseconds. */
+struct node_metrics {
+    struct measurements
+        gossip; /* timer calls of the core in which it gossiped, until all was sent */
+    struct measurements snapshot_append, snapshot_compact;
+};
+
 struct node_config {
     struct serf_config serf;   /* swim.advertise may be unset (address_size 0): see node_new */
     const char *bind_address;  /* numeric, "" or NULL: every address, both families */
@@ -54,6 +62,7 @@ void node_free(struct node *node);
 
 /* Borrowed, for the questions of serf.h (members, stats, state). Never call its inputs. */
 const struct serf *node_serf(const struct node *node);
+const struct node_metrics *node_metrics(const struct node *node);
 struct endpoint node_bound(const struct node *node); /* with the real port */
 struct endpoint node_advertised(const struct node *node);
 

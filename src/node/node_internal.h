@@ -82,6 +82,7 @@ struct node {
     unsigned unresolved_count;
     enum stop_reason stop_reason;
 
+    struct node_metrics metrics;
     unsigned held; /* entries from the loop that are under way: see node_enter */
     bool freed;    /* by a callback of such an entry */
 };

@@ -42,6 +42,7 @@ struct snapshot_file {
     struct loop_timer flush;   /* `pending` has waited long enough */
     struct loop_timer retry;
     struct background *background; /* a rewrite under way */
+    uint64_t rewrite_began;
     struct rewriting rewriting;
     bool broken; /* the last write failed: the next rewrite mends it */
 };
@@ -157,6 +158,8 @@ static void on_rewritten(void *context)
     file->size = file->rewriting.contents.size;
     set_threshold(file, file->size);
     forget_contents(file);
+    if (file->callbacks.compact_times)
+        measure(file->callbacks.compact_times, loop_now() - file->rewrite_began);
     if (file->broken)
         say(file->callbacks.inform, file->callbacks.context, "Snapshot is being kept again", "");
     file->broken = false;
@@ -175,6 +178,7 @@ static void begin_rewrite(struct snapshot_file *file)
     buffer_init(&rewriting->error, 1024);
     rewriting->done = false;
     /* Lines that come from here on go behind what is written anew. */
+    file->rewrite_began = loop_now();
     if (file->callbacks.write_anew(file->callbacks.context, &rewriting->contents))
         file->background = background_start(file->loop, rewrite, on_rewritten, rewriting);
     if (!file->background)

@@ -9,6 +9,7 @@
 #define NODE_SNAPSHOT_FILE_H
 
 #include "loop.h"
+#include "measurements.h"
 #include "snapshot.h"
 
 struct snapshot_file;
@@ -19,6 +20,7 @@ struct snapshot_file_callbacks {
     bool (*write_anew)(void *context, struct buffer *out);
     void (*complain)(void *context, const char *text); /* for the log: something went wrong */
     void (*inform)(void *context, const char *text);
+    struct measurements *compact_times; /* nanoseconds of each rewrite; NULL: nobody asks */
 };
 
 /* Opens or creates the file, mode 0644, reads it into `snapshot`, and cuts off a torn last line.

@@ -208,6 +208,8 @@ static void try_ended(struct serf *serf, const struct join *join)
 {
     char wait[DURATION_TEXT_SIZE];
     struct join_policy *policy = &serf->policy;
+    bool only_self = join->peers == 0 && join->reached > 0 && join->reached == join->contact_count;
+    policy->lonely = only_self ? policy->lonely + 1 : 0;
     if (join->reached > 0) {
         policy->satisfied = true;
         serf_log(serf, LOG_LEVEL_INFO, "agent: joined: %u nodes", join->reached);
@@ -306,4 +308,9 @@ void serf_retry_join(struct serf *serf, uint64_t now, const struct span *address
     if (policy->address_count > 0)
         begin_trying(serf);
     serf_pump(serf);
+}
+
+bool serf_found_nobody_else(const struct serf *serf)
+{
+    return serf->policy.lonely >= LONELY_TRIES;
 }

@@ -27,6 +27,7 @@
 
 enum {
     TRIES_AT_ONCE_MAX = 8, /* overlapping tries; more wait for one to end */
+    LONELY_TRIES = 3,      /* behind a service address one alone may be chance */
     CHECKS_MIN = 6,
     CHECKS_MAX = 24,    /* when every check keeps failing or leads back to oneself */
     CHECK_CONTACTS = 3, /* addresses that one check asks, out of all that were found */
@@ -49,7 +50,8 @@ struct join_policy {
     bool replay;
     bool satisfied; /* somebody answered, if only oneself: max_attempts no longer counts */
     uint32_t failures;
-    uint32_t waits; /* tries since the phase began, for the back-off */
+    uint32_t lonely; /* tries in a row in which every address led to oneself */
+    uint32_t waits;  /* tries since the phase began, for the back-off */
     uint32_t in_flight;
     uint32_t checks, quiet_checks;
     uint64_t next_look; /* while watching */

@@ -22,6 +22,7 @@ void serf_member_joined(struct serf *serf, uint32_t member)
         intents_apply(serf, member);
     serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberJoin: %.*s %s",
              SPAN_PRINT(member_name(&serf->swim.table, member)), address_of(serf, member, address));
+    serf->metrics.joined++;
     record_member(serf, member, true);
     rejoin_forget(serf, member_name(&serf->swim.table, member));
     coalesce_event(serf, member, MEMBER_EVENT_JOIN);
@@ -41,12 +42,14 @@ void serf_member_departed(struct serf *serf, uint32_t member)
         status = STATUS_LEAVING;
     switch (status) {
     case STATUS_LEAVING:
+        serf->metrics.left++;
         member_set_status(&serf->swim.table, member, STATUS_LEFT);
         serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberLeave: %.*s %s", SPAN_PRINT(name),
                  address_of(serf, member, address));
         coalesce_event(serf, member, MEMBER_EVENT_LEAVE);
         break;
     case STATUS_ALIVE:
+        serf->metrics.failed++;
         member_set_status(&serf->swim.table, member, STATUS_FAILED);
         record_failed(serf, member);
         serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberFailed: %.*s %s", SPAN_PRINT(name),
@@ -62,6 +65,7 @@ void serf_member_updated(struct serf *serf, uint32_t member)
 {
     if (!member_at(&serf->swim.table, member)->in_serf)
         return;
+    serf->metrics.updated++;
     serf_log(serf, LOG_LEVEL_INFO, "serf: EventMemberUpdate: %.*s",
              SPAN_PRINT(member_name(&serf->swim.table, member)));
     coalesce_event(serf, member, MEMBER_EVENT_UPDATE);

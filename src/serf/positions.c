@@ -40,11 +40,18 @@ void position_learn(void *context, uint32_t member, uint64_t round_trip, struct 
         return;
     }
     struct coordinate_peer *peer = peer_of(serf, member);
+    struct coordinate before = serf->position.own;
     enum coordinate_verdict verdict =
         peer ? coordinate_update(&serf->position, peer, &coordinate, round_trip, &serf->swim.random)
              : COORDINATE_INVALID;
     if (peer && peer->latency_count == 0)
         position_forget(serf, member); /* nothing was learned of it */
+    serf->metrics.coordinates_without_distance += round_trip == 0;
+    if (verdict == COORDINATE_TAKEN)
+        measure(&serf->metrics.adjustments,
+                (uint64_t)coordinate_distance(&before, &serf->position.own));
+    else
+        serf->metrics.coordinates_rejected++;
     if (verdict != COORDINATE_TAKEN)
         serf_log(serf, LOG_LEVEL_TRACE, "serf: Rejected coordinate from %.*s: %s",
                  SPAN_PRINT(member_name(&serf->swim.table, member)),

@@ -379,6 +379,8 @@ bool handle_query(struct serf *serf, const struct query_message *query)
     if (!remember_query(serf, query))
         return false;
     record_query_time(serf, query->ltime);
+    serf->metrics.queries++;
+    name_counts_add(&serf->metrics.queries_by_name, query->name);
     take_up(serf, query);
     return !(query->flags & QUERY_FLAG_NO_BROADCAST);
 }

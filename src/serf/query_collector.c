@@ -278,6 +278,8 @@ static void take_ack(struct serf *serf, struct collector *collector,
     enum sender_verdict verdict = SENDER_REFUSED;
     if (collector->acks_wanted)
         verdict = sender_set_add(serf, &collector->acked, response->from, collector->senders_max);
+    serf->metrics.query_acks += verdict == SENDER_NEW;
+    serf->metrics.query_duplicate_acks += verdict == SENDER_KNOWN;
     if (verdict == SENDER_NEW && collector->purpose == QUERY_OF_APPLICATION)
         tell_answer(serf, EFFECT_QUERY_ACK, collector, response);
     else if (verdict == SENDER_REFUSED)
@@ -290,12 +292,14 @@ static void take_answer(struct serf *serf, struct collector *collector,
 {
     switch (sender_set_add(serf, &collector->answered, response->from, collector->senders_max)) {
     case SENDER_KNOWN:
+        serf->metrics.query_duplicate_responses++;
         return;
     case SENDER_REFUSED:
         serf_log_limited(serf, LIMITED_USER_MESSAGE, LOG_LEVEL_WARN,
                          "serf: Failed to deliver query response, dropping");
         return;
     case SENDER_NEW:
+        serf->metrics.query_responses++;
         break;
     }
     switch (collector->purpose) {

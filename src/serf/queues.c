@@ -88,17 +88,22 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
 
 struct filling {
     struct compound *compound;
+    struct measurements *sent;
 };
 
 static bool add_message(void *context, const struct broadcast *item)
 {
-    struct compound *compound = ((struct filling *)context)->compound;
+    const struct filling *filling = context;
+    struct compound *compound = filling->compound;
     if (compound->count >= COMPOUND_PARTS_MAX)
         return false;
     size_t begin = compound_begin(compound);
     buffer_append_u8(&compound->parts, MESSAGE_USER);
     buffer_append_span(&compound->parts, atom_span(item->message));
-    return compound_end(compound, begin);
+    if (!compound_end(compound, begin))
+        return false;
+    measure(filling->sent, item->message->size);
+    return true;
 }
 
 size_t queues_reserve(void *context, size_t limit)
@@ -126,7 +131,7 @@ void queues_draw(void *context, size_t limit, struct compound *compound)
 {
     struct serf *serf = context;
     uint32_t transmits = swim_transmit_limit(&serf->swim, serf->swim.table.serf_count);
-    struct filling filling = {compound};
+    struct filling filling = {compound, &serf->metrics.messages_sent};
     size_t room = serf->user_room < limit ? limit - serf->user_room : 0;
     limit -= broadcast_queue_draw(&serf->intents, USER_MESSAGE_OVERHEAD, room, transmits,
                                   add_message, &filling);
@@ -162,6 +167,10 @@ static void check_queue(struct serf *serf, struct broadcast_queue *queue)
 
 void queues_check(struct serf *serf)
 {
+    measure(&serf->metrics.intent_queue, serf->intents.count);
+    measure(&serf->metrics.query_queue, serf->queries.count);
+    measure(&serf->metrics.event_queue, serf->events.count);
+    measure(&serf->swim.metrics.broadcasts, serf->swim.broadcasts.count);
     check_queue(serf, &serf->intents);
     check_queue(serf, &serf->queries);
     check_queue(serf, &serf->events);

@@ -252,6 +252,8 @@ void serf_free(struct serf *serf)
     intents_fini(serf);
     rings_fini(serf);
     queues_fini(serf);
+    name_counts_fini(&serf->metrics.events_by_name);
+    name_counts_fini(&serf->metrics.queries_by_name);
     buffer_fini(&serf->received);
     buffer_fini(&serf->scratch);
     intern_release(serf->swim.pool, serf->timeout_tag);
@@ -516,6 +518,16 @@ void serf_local_member(const struct serf *serf, struct member_view *member)
     view_member(serf, serf->swim.self, member);
 }
 
+const struct swim_metrics *serf_swim_metrics(const struct serf *serf)
+{
+    return &serf->swim.metrics;
+}
+
+const struct serf_metrics *serf_metrics(const struct serf *serf)
+{
+    return &serf->metrics;
+}
+
 void serf_stats(const struct serf *serf, struct serf_stats *stats)
 {
     const struct member_table *table = &serf->swim.table;
@@ -538,6 +550,8 @@ void serf_stats(const struct serf *serf, struct serf_stats *stats)
         .answers_withheld = serf->swim.counters.answers_withheld,
         .incarnation = serf->swim.incarnation,
         .membership_queue = serf->swim.broadcasts.count,
+        .node_states = {table->state_count[NODE_ALIVE], table->state_count[NODE_SUSPECT],
+                        table->state_count[NODE_DEAD], table->state_count[NODE_LEFT]},
         .suspicions = serf->swim.suspicions.count,
         .relays = serf->swim.relays.count,
         .streams = serf->swim.streams.count,

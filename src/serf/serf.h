@@ -238,9 +238,22 @@ struct serf_stats {
     /* For whoever watches that nothing goes back and nothing grows without end. */
     uint32_t incarnation;
     uint32_t membership_queue, suspicions, relays, streams;
+    uint32_t node_states[4]; /* members by what the membership core thinks: alive, suspect, dead,
+                                left (enum node_state) */
 };
 
 void serf_stats(const struct serf *serf, struct serf_stats *stats);
+
+/* The join policy has asked its addresses, and each of several times all that answered was this
+ * very member: nobody else is there to be found. */
+bool serf_found_nobody_else(const struct serf *serf);
+
+/* What was counted since the start (swim_metrics.h, serf_metrics.h). */
+struct swim_metrics;
+struct serf_metrics;
+
+const struct swim_metrics *serf_swim_metrics(const struct serf *serf);
+const struct serf_metrics *serf_metrics(const struct serf *serf);
 
 /* --- network coordinates (coordinate.h) --- */
 

@@ -6,6 +6,7 @@
 #include "join_policy.h"
 #include "serf.h"
 #include "serf_message.h"
+#include "serf_metrics.h"
 #include "snapshot.h"
 #include "swim.h"
 
@@ -288,6 +289,7 @@ struct serf {
 
     struct timer reap_timer, reconnect_timer, queue_timer;
     struct timer quantum_timer, quiescent_timer;
+    struct serf_metrics metrics;
     struct buffer received; /* the message being handled */
     struct buffer scratch;
 };

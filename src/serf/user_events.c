@@ -98,6 +98,8 @@ bool handle_user_event(struct serf *serf, const struct user_event_message *event
     if (!remember_event(serf, event))
         return false;
     record_event_time(serf, event->ltime);
+    serf->metrics.events++;
+    name_counts_add(&serf->metrics.events_by_name, event->name);
     if (event_is_held(serf, event))
         event_hold(serf, event);
     else
@@ -270,6 +272,7 @@ void handle_user_message(struct serf *serf, struct span message)
 {
     if (message.size == 0)
         return;
+    measure(&serf->metrics.messages_received, message.size);
     switch (message.data[0]) {
     case SERF_LEAVE:
         take_leave(serf, message);

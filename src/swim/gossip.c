@@ -117,6 +117,8 @@ void swim_send(struct swim *swim, const struct endpoint *to, bool checksum)
     size_t begin = outbox_begin(&swim->outbox);
     if (packet_seal(&swim->codec, &swim->compound, checksum, &swim->outbox.arena)) {
         outbox_end(&swim->outbox, &effect->packet.datagram, begin);
+        swim->metrics.packets_sent++;
+        swim->metrics.packet_bytes_sent += effect->packet.datagram.size;
     } else {
         swim->outbox.arena.failed = false;
         swim->outbox.lost++;
@@ -181,6 +183,7 @@ void swim_gossip_tick(struct swim *swim)
 {
     uint32_t picked[GOSSIP_NODES_MAX];
     swim->gossip_ticked = swim->now;
+    swim->metrics.gossip_ticks++;
     uint32_t count = member_table_pick(&swim->table, &swim->random, swim->config.gossip_nodes,
                                        picked, accepts_gossip, swim);
     for (uint32_t i = 0; i < count; i++) {

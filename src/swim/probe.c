@@ -75,6 +75,7 @@ static void end_probe(struct swim *swim)
     struct probe *probe = &swim->probe;
     timer_cancel(&swim->timers, &probe->timer);
     probe->phase = PROBE_IDLE;
+    measure(&swim->metrics.probes, swim->now - probe->sent_at);
     if (probe->stream != 0) {
         uint32_t stream = probe->stream;
         probe->stream = 0;
@@ -137,6 +138,7 @@ static void start_probe(struct swim *swim, uint32_t member)
 {
     struct probe *probe = &swim->probe;
     uint64_t interval = swim->config.probe_interval * (swim->health + 1);
+    swim->metrics.degraded_probes += swim->health > 0;
     probe->phase = PROBE_DIRECT;
     probe->member = member;
     probe->sequence = ++swim->sequence;
@@ -429,9 +431,13 @@ void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span
     }
     if (swim->probe.phase != PROBE_IDLE && swim->probe.sequence == ack.sequence) {
         /* An answer that came through helpers says nothing about the time to the member itself. */
-        if (swim->probe.phase == PROBE_DIRECT && swim->hooks.ping_completed)
-            swim->hooks.ping_completed(swim->hooks.context, swim->probe.member,
-                                       swim->now - swim->probe.sent_at, ack.payload);
+        if (swim->probe.phase == PROBE_DIRECT) {
+            uint64_t round_trip = swim->now - swim->probe.sent_at;
+            swim_count_round_trip(&swim->metrics, round_trip);
+            if (swim->hooks.ping_completed)
+                swim->hooks.ping_completed(swim->hooks.context, swim->probe.member, round_trip,
+                                           ack.payload);
+        }
         succeed_probe(swim);
         return;
     }

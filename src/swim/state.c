@@ -67,6 +67,7 @@ bool swim_start_self(struct swim *swim, struct span name, struct span meta)
     member_at(&swim->table, swim->self)->incarnation = ++swim->incarnation;
     enter_state(swim, swim->self, NODE_ALIVE);
     swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
+    swim->metrics.alive++;
     emit(swim, EFFECT_SWIM_JOIN, swim->self);
     return true;
 }
@@ -142,6 +143,7 @@ void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion)
         timer_set(&swim->timers, &suspicion->timer, swim->now + NANOSECONDS_PER_S);
         return;
     }
+    swim->metrics.degraded_timeouts += confirmations < suspicion->wanted;
     cancel_suspicion(swim, member);
     struct span name = member_name(&swim->table, member);
     swim_log(swim, LOG_LEVEL_INFO,
@@ -330,8 +332,11 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
     bool meta_changed = !span_equal(alive->meta, identity_meta(identity_of(record->identity)));
     cancel_suspicion(swim, member);
     member_table_set_identity(&swim->table, member, identity);
-    record->incarnation = alive->incarnation;
     enum node_state before = record->state;
+    swim->metrics.alive++;
+    swim->metrics.flapped +=
+        before == NODE_DEAD && record->incarnation > 0 && swim_age(swim, member) < FLAP_TIMEOUT_NS;
+    record->incarnation = alive->incarnation;
     if (before != NODE_ALIVE)
         enter_state(swim, member, NODE_ALIVE);
     bool grew = before == NODE_DEAD || before == NODE_LEFT;
@@ -401,6 +406,7 @@ void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect
     }
     if (!start_suspicion(swim, member, suspect->from))
         return;
+    swim->metrics.suspect++;
     record->incarnation = suspect->incarnation;
     enter_state(swim, member, NODE_SUSPECT);
     swim_queue_broadcast(swim, member, BROADCAST_SUSPECT, suspect->from, false);
@@ -424,6 +430,7 @@ void swim_apply_dead(struct swim *swim, const struct suspect_message *dead)
         return;
     }
     cancel_suspicion(swim, member);
+    swim->metrics.dead++;
     record->incarnation = dead->incarnation;
     enter_state(swim, member, span_equal(dead->node, dead->from) ? NODE_LEFT : NODE_DEAD);
     swim_queue_broadcast(swim, member, BROADCAST_DEAD, dead->from, member == swim->self);

@@ -282,6 +282,8 @@ static void log_packet_problem(struct swim *swim, const struct endpoint *from,
 
 void swim_packet(struct swim *swim, const struct endpoint *from, struct span datagram)
 {
+    swim->metrics.packets_received++;
+    swim->metrics.packet_bytes_received += datagram.size;
     struct packet_reader reader;
     struct packet_problem problem = packet_open(&reader, &swim->codec, datagram);
     if (problem.error != PACKET_OK) {

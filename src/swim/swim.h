@@ -10,6 +10,7 @@
 #include "outbox.h"
 #include "packet.h"
 #include "swim_config.h"
+#include "swim_metrics.h"
 #include "timer_heap.h"
 
 /* Incarnations count up from 1, by one for each accusation and each change of tags. A peer that
@@ -173,6 +174,7 @@ struct swim {
     bool leaving;
     struct timer leave_timer, update_timer;
 
+    struct swim_metrics metrics;
     struct compound compound; /* scratch for the datagram being made */
     struct buffer scratch;
     struct {

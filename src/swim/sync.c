@@ -26,6 +26,8 @@ void sync_free(struct swim *swim, struct sync *sync)
     number_map_remove(&swim->streams, sync->id);
     swim->stream_bytes -= sync->counted;
     swim->push_pulls -= sync->counts_push_pull;
+    if (sync->kind == SYNC_JOIN || sync->kind == SYNC_PERIODIC)
+        measure(&swim->metrics.push_pulls, swim->now - sync->begun);
     intern_release(swim->pool, sync->peer);
     stream_reader_fini(&sync->reader);
     free(sync);
@@ -202,6 +204,7 @@ bool sync_send(struct swim *swim, const struct sync *sync, struct span message)
         return false;
     }
     outbox_end(&swim->outbox, &effect->write.bytes, begin);
+    swim->metrics.stream_bytes_sent += effect->write.bytes.size;
     return true;
 }
 
@@ -400,6 +403,7 @@ uint32_t swim_stream_accepted(struct swim *swim, const struct endpoint *from)
     struct sync *sync = new_sync(swim, SYNC_INCOMING, from);
     if (!sync)
         return 0;
+    swim->metrics.streams_accepted++;
     sync->stage = SYNC_READING;
     timer_set(&swim->timers, &sync->timer, swim->now + swim->config.tcp_timeout);
     swim_log(swim, LOG_LEVEL_DEBUG, "memberlist: Stream connection %s", from_text(sync, text));
@@ -446,6 +450,7 @@ void swim_stream_failed(struct swim *swim, uint32_t stream, const char *reason)
 void swim_stream_data(struct swim *swim, uint32_t stream, struct span bytes)
 {
     struct sync *sync = find_sync(swim, stream, SYNC_READING);
+    swim->metrics.stream_bytes_received += bytes.size;
     if (sync)
         take_progress(swim, sync, stream_reader_feed(&sync->reader, bytes));
 }
@@ -487,6 +492,8 @@ struct sync *sync_call(struct swim *swim, enum sync_kind kind, const struct endp
         sync_free(swim, sync);
         return NULL;
     }
+    sync->begun = swim->now;
+    swim->metrics.push_pulls_begun += kind != SYNC_TCP_PING;
     sync->peer = peer ? intern_retain(peer) : NULL;
     timer_set(&swim->timers, &sync->timer, deadline);
     effect->open.stream = sync->id;

@@ -46,6 +46,7 @@ struct sync {
     uint32_t new_members;
     uint32_t ping_sequence; /* SYNC_TCP_PING */
     uint64_t deadline;      /* SYNC_TCP_PING */
+    uint64_t begun;         /* when we called */
     struct atom *peer;      /* identity of whom we call, or NULL */
     struct merge merge;
 };

@@ -83,6 +83,36 @@ SNAPSHOT = {
 }
 
 
+
+
+def dns_name(text):
+    return b"".join(bytes([len(label)]) + label.encode() for label in text.split(".")) + b"\0"
+
+
+def dns_record(name, kind, data):
+    return name + struct.pack(">HHIH", kind, 1, 120, len(data)) + data
+
+
+POINTER = b"\xc0\x0c"  # to the name of the first question, or record
+DNS = {
+    "question": struct.pack(">6H", 1, 0, 1, 0, 0, 0) + dns_name("_serf_blue._tcp.local") +
+    struct.pack(">HH", 12, 1),
+    "answer": struct.pack(">6H", 1, 0x8400, 0, 2, 0, 3) +
+    dns_record(dns_name("_serf_blue._tcp.local"), 12, b"\2n1" + POINTER) +
+    dns_record(b"\2n1" + POINTER, 33, struct.pack(">HHH", 10, 1, 7946) + dns_name("box")) +
+    dns_record(dns_name("box"), 1, b"\x0a\0\0\x03") +
+    dns_record(dns_name("box"), 28, b"\xfd" + bytes(14) + b"\1") +
+    dns_record(b"\2n1" + POINTER, 16, b"\4text"),
+    "loop": struct.pack(">6H", 1, 0x8400, 0, 1, 0, 0) + dns_record(POINTER, 5, POINTER),
+}
+
+HTTP = {
+    "get": b"GET /health/ready?x=1 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\n\r\n",
+    "head": b"HEAD /metrics HTTP/1.0\n\n",
+    "post": b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+}
+
+
 def chunk(data):
     return bytes([len(data) & 0xff, len(data) >> 8]) + data
 
@@ -129,7 +159,7 @@ TARGETS = {
     "packet": DATAGRAMS, "core": {**CORE, **{name: core(packet(data), WAIT)
                                              for name, data in DATAGRAMS.items()}},
     "stream": {name: bytes([1, 9]) + data for name, data in STREAMS.items()},
-    "rpc": RPC, "config": CONFIG, "keyring": KEYRING, "snapshot": SNAPSHOT,
+    "dns": DNS, "http": HTTP, "rpc": RPC, "config": CONFIG, "keyring": KEYRING, "snapshot": SNAPSHOT,
 }
 
 for target, inputs in TARGETS.items():

@@ -3,6 +3,7 @@
  * never finishes its leave, one named "loser" is told to stop when it retries joining,
  * and of one named "keyed" the keyring changes. */
 #include "node.h"
+#include "serf_metrics.h"
 #include "rpc_server.h"
 
 #include <assert.h>
@@ -227,11 +228,6 @@ bool serf_encode_tags(struct buffer *out, uint8_t protocol_version, const struct
     return out->size <= META_SIZE_MAX && !out->failed;
 }
 
-const char *member_event_name(enum member_event_type type)
-{
-    return type == MEMBER_EVENT_JOIN ? "member-join" : "other";
-}
-
 /* --- RPC --- */
 
 struct rpc_server {
@@ -300,4 +296,55 @@ void node_keyring_saved(struct node *node, uint32_t query, const char *error)
     char text[256];
     snprintf(text, sizeof(text), "fake: keyring of query %u: %s", query, error ? error : "saved");
     say(node, text);
+}
+
+const struct swim_metrics *serf_swim_metrics(const struct serf *serf)
+{
+    static const struct swim_metrics metrics;
+    (void)serf;
+    return &metrics;
+}
+
+const struct serf_metrics *serf_metrics(const struct serf *serf)
+{
+    static const struct serf_metrics metrics;
+    (void)serf;
+    return &metrics;
+}
+
+const struct node_metrics *node_metrics(const struct node *node)
+{
+    static const struct node_metrics metrics;
+    (void)node;
+    return &metrics;
+}
+
+bool serf_find_member(const struct serf *serf, struct span name, struct member_view *member)
+{
+    (void)serf;
+    (void)name;
+    (void)member;
+    return false;
+}
+
+bool serf_found_nobody_else(const struct serf *serf)
+{
+    (void)serf;
+    return false;
+}
+
+bool serf_next_member(const struct serf *serf, uint32_t *position, struct member_view *member)
+{
+    (void)serf;
+    (void)position;
+    (void)member;
+    return false;
+}
+
+bool serf_coordinate(const struct serf *serf, struct span name, struct coordinate *coordinate)
+{
+    (void)serf;
+    (void)name;
+    (void)coordinate;
+    return false;
 }

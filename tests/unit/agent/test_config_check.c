@@ -140,7 +140,6 @@ static void notices_warn_and_mend(void **state)
                     "-broadcast-timeout",
                     "-5s",
                     "-rejoin",
-                    "-discover=x",
                     "-leave-timeout=-1s",
                     "-encrypt-verify-incoming=false",
                     NULL};
@@ -155,8 +154,7 @@ static void notices_warn_and_mend(void **state)
                         "Warning: 'LeaveTimeout' is too low. Setting to 1s\n"
                         "Warning: 'encrypt_verify_incoming' and 'encrypt_verify_outgoing' have no "
                         "effect without an encryption key\n"
-                        "Warning: 'RejoinAfterLeave' enabled without snapshot file\n"
-                        "Warning: 'discover' has no effect in this version\n");
+                        "Warning: 'RejoinAfterLeave' enabled without snapshot file\n");
     assert_int_equal(config.retry_interval, 1000000000);
     assert_int_equal(config.broadcast_timeout, 1000000000);
     assert_int_equal(config.leave_timeout, 1000000000);

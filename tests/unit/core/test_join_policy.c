@@ -72,6 +72,22 @@ static void the_first_member_keeps_looking_although_it_reaches_itself(void **sta
     network_free(network);
 }
 
+static void who_is_led_to_itself_several_times_has_found_nobody_else(void **state)
+{
+    (void)state;
+    struct network *network = network_new(5);
+    struct host *first = network_start(network, 0, "first", NULL);
+    struct host *refused = network_start(network, 1, "refused", NULL);
+    assert_false(serf_found_nobody_else(first->serf));
+    host_retry_join(network, first, "10.0.0.1", 0);
+    host_retry_join(network, refused, "10.0.0.200", 0);
+    network_run(network, SECONDS(60));
+    assert_true(serf_found_nobody_else(first->serf));
+    /* An address that does not answer has not said that nobody is there. */
+    assert_false(serf_found_nobody_else(refused->serf));
+    network_free(network);
+}
+
 static void the_first_retry_comes_in_under_a_second(void **state)
 {
     (void)state;
@@ -373,6 +389,7 @@ int main(void)
         cmocka_unit_test(twenty_started_at_once_end_in_one_cluster),
         cmocka_unit_test(hundred_started_at_once_end_in_one_cluster),
         cmocka_unit_test(the_first_member_keeps_looking_although_it_reaches_itself),
+        cmocka_unit_test(who_is_led_to_itself_several_times_has_found_nobody_else),
         cmocka_unit_test(the_first_retry_comes_in_under_a_second),
         cmocka_unit_test(a_try_that_hangs_holds_nobody_up),
         cmocka_unit_test(names_are_resolved_again_at_every_try),
