@@ -48,9 +48,9 @@ struct agent {
     struct loop_timer service_timer; /* changes of members wait for it */
     struct text_map tags;            /* as they are now */
     struct tag_refusal *refusals;    /* answers that wait for the loop */
-    struct mdns *mdns; /* NULL: not asked for */
-    struct http_server *http; /* NULL: not asked for */
-    bool met_cluster;         /* ready: see agent_http.c */
+    struct mdns *mdns;               /* NULL: not asked for */
+    struct http_server *http;        /* NULL: not asked for */
+    bool met_cluster;                /* ready: see agent_http.c */
     struct agent_metrics metrics;
     struct metric_sinks *metric_sinks; /* NULL: none is configured */
 
