@@ -30,7 +30,8 @@ ROOMS = {
     "node": {"base", "wire", "swim", "serf", "host"},
     "rpc": {"base", "wire"},
     "agent": {"base", "wire", "swim", "serf", "host", "node", "rpc"},
-    "cli": {"base", "wire", "host", "rpc"},
+    "client": {"base", "wire", "host", "rpc"},
+    "cli": {"base", "wire", "host", "rpc", "client"},
 }
 
 
