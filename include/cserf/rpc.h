@@ -22,9 +22,9 @@ extern "C" {
 
 struct cserf_rpc;
 
-/* `address`: "HOST:PORT", or what the agent's rpc_addr says; NULL: 127.0.0.1:7373. `auth_key`: the
- * agent's rpc_auth; NULL: none. A name may take 10 s to look up, and a connection 10 s to open.
- * NULL on failure. */
+/* `address`: "HOST:PORT" or "unix:PATH", as the agent's rpc_addr has it; NULL: 127.0.0.1:7373.
+ * `auth_key`: the agent's rpc_auth; NULL: none. A name may take 10 s to look up, and a connection
+ * 10 s to open. NULL on failure. */
 CSERF_API struct cserf_rpc *cserf_rpc_new(const char *address, const char *auth_key,
                                           struct cserf_error *error);
 

@@ -53,7 +53,7 @@ static void fill(struct node_config *node, struct cserf_member *member,
     choose_profile(&node->serf, config->profile);
     node->serf.swim.advertise = config->advertise;
     node->serf.swim.keyring = member->keyring;
-    node->serf.swim.label = span_text(config->label);
+    node->serf.swim.label = span_text(member->label);
     node->serf.swim.log_level = config->on_log ? (enum log_level)config->log_level : LOG_LEVEL_NONE;
     node->serf.coalesce_period = config->coalesce_period_ms * NANOSECONDS_PER_MS;
     node->serf.quiescent_period = config->coalesce_quiet_ms * NANOSECONDS_PER_MS;
@@ -114,7 +114,10 @@ static struct cserf_member *member_alloc(const struct cserf_config *config)
     member->descriptor = member->loop ? loop_descriptor(member->loop) : -1;
     if (config->keyring)
         member->keyring = keyring_copy(config->keyring);
-    if (member->stop && member->descriptor >= 0 && (member->keyring || !config->keyring))
+    if (config->label)
+        member->label = strdup(config->label);
+    if (member->stop && member->descriptor >= 0 && (member->keyring || !config->keyring) &&
+        (member->label || !config->label))
         return member;
     cserf_member_free(member);
     return NULL;
@@ -157,6 +160,7 @@ static void destroy(struct cserf_member *member)
     if (member->loop)
         loop_free(member->loop);
     keyring_free(member->keyring);
+    free(member->label);
     node_view_fini(&member->listed);
     node_view_fini(&member->happened);
     buffer_fini(&member->text);

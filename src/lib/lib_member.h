@@ -38,6 +38,7 @@ struct cserf_member {
     int descriptor;          /* the loop's */
     struct node *node;       /* NULL: stopped */
     struct keyring *keyring; /* owned; NULL: no encryption */
+    char *label;             /* owned: the core borrows it; NULL: none */
     struct delivery_queue queue;
     struct delivery *stop; /* owned until it is queued */
     struct command_wait *waits;

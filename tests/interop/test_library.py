@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from agents import AGREE_SECONDS, BOTH, REPOSITORY, wait_until
+from agents import AGREE_SECONDS, BOTH, OURS, REPOSITORY, wait_until
 from library import MEMBER, RPC, ExampleMember, run_rpc
 
 KINDS = pytest.mark.parametrize("program", BOTH, ids=lambda program: program.kind)
@@ -60,6 +61,15 @@ def test_an_rpc_client_says_what_the_agent_says(mixed_cluster, program):
     agent = mixed_cluster.agent(program, "agent", config={"rpc_auth": "secret"})
     with pytest.raises(AssertionError, match="Error: Authentication required"):
         run_rpc(RPC, agent)
+
+
+def test_an_rpc_client_inside_a_program_speaks_over_a_unix_socket(cluster, tmp_path_factory):
+    address = f"unix:{tmp_path_factory.mktemp('s') / 'rpc'}"  # the kernel takes 107 bytes
+    agent = cluster.prepare(OURS, "agent", f"-rpc-addr={address}").spawn()
+    agent.wait_log("Log data will now stream in")
+    lines = run_rpc(RPC, SimpleNamespace(rpc_address=address))
+    assert lines == [f"member agent  {agent.address}  alive", "event example: hello",
+                     "ack from agent"]
 
 
 def test_examples_are_short():

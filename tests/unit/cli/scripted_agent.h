@@ -24,13 +24,14 @@ struct script {
     char address[32];
     struct buffer said;
     bool silent;                      /* does not close when all is said */
+    bool whole;                       /* says in one piece what is between two requests */
     size_t pauses[SCRIPT_PAUSES_MAX]; /* places in `said` before which it hears a request */
     unsigned pause_count;
 };
 
 static inline void script_init(struct script *script)
 {
-    script->silent = false;
+    script->silent = script->whole = false;
     script->pause_count = 0;
     buffer_init(&script->said, 65536);
 }
@@ -53,11 +54,14 @@ static inline void play(int listener, const struct script *script)
     int peer = accept(listener, NULL, NULL);
     unsigned pause = 0;
     char heard[4096];
-    for (size_t i = 0; i < script->said.size; i++) {
+    size_t end = 0;
+    for (size_t i = 0; i < script->said.size; i = end) {
         for (; pause < script->pause_count && script->pauses[pause] == i; pause++)
             if (recv(peer, heard, sizeof heard, 0) <= 0)
                 _exit(0);
-        if (send(peer, script->said.data + i, 1, MSG_NOSIGNAL) != 1)
+        size_t next = pause < script->pause_count ? script->pauses[pause] : script->said.size;
+        end = script->whole ? next : i + 1;
+        if (send(peer, script->said.data + i, end - i, MSG_NOSIGNAL) != (ssize_t)(end - i))
             break;
     }
     if (!script->silent)

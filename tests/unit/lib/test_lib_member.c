@@ -405,6 +405,25 @@ static void a_descriptor_nests_in_another_epoll_set(void **state)
     close(outer);
 }
 
+static void start_labelled(struct program *program, const char *name, const char *label)
+{
+    cserf_member_free(program->member);
+    *program = (struct program){0};
+    struct cserf_config *config = config_of(program, name);
+    cserf_config_set_label(config, label);
+    start_with(program, config);
+}
+
+static void a_label_keeps_clusters_apart(void **state)
+{
+    (void)state;
+    start_labelled(&a, "a", "blue");
+    join(&b, cserf_member_advertised(a.member));
+    assert_int_equal(b.code, CSERF_REFUSED);
+    start_labelled(&b, "b", "blue");
+    join_both();
+}
+
 static void on_keys_done(void *context, const struct key_report *report, struct span error)
 {
     struct program *program = context;
@@ -551,6 +570,7 @@ int main(void)
         TEST(a_wrong_setting_is_told_at_the_start),
         cmocka_unit_test(both_forms_of_ipv6_addresses_bind),
         TEST(a_descriptor_nests_in_another_epoll_set),
+        TEST(a_label_keeps_clusters_apart),
         TEST(keys_of_the_cluster_are_handed_to_the_program),
         TEST(a_snapshot_brings_a_member_back),
         TEST(log_lines_come_at_the_level_asked_for),

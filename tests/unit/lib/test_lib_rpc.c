@@ -188,6 +188,22 @@ static void records_are_handed_over_around_answers_and_between(void **state)
     end(&script, rpc);
 }
 
+static void a_record_that_came_with_an_answer_waits_for_no_other(void **state)
+{
+    struct script script;
+    (void)state;
+    begin(&script);
+    say_answer(&script, "", 2);
+    say_answer(&script, "", 3);
+    say_user_event(&script, 2, 1);
+    script.silent = script.whole = true;
+    struct cserf_rpc *rpc = open_client(&script);
+    assert_int_equal(cserf_rpc_stream(rpc, NULL, on_event, NULL, NULL), 2);
+    assert_int_equal(cserf_rpc_user_event(rpc, "deploy", "x", 1, false, NULL), CSERF_OK);
+    assert_string_equal(seen, "user deploy 1;");
+    end(&script, rpc);
+}
+
 static void a_stopped_stream_is_silent(void **state)
 {
     struct script script;
@@ -344,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(members_come_in_order_with_their_tags),
         TEST(records_are_handed_over_around_answers_and_between),
+        TEST(a_record_that_came_with_an_answer_waits_for_no_other),
         TEST(a_stopped_stream_is_silent),
         TEST(a_query_is_over_when_the_agent_says_so),
         TEST(a_query_whose_agent_goes_away_is_closed),
