@@ -40,6 +40,7 @@ struct connection {
     int failure; /* errno of a connect that failed at once */
     const char *failed_step;
     struct loop *loop;
+    struct shared *shared; /* the loop's */
     struct loop_watch watch;
     struct loop_timer timer; /* connecting: the deadline; lingering: the end of patience */
     struct loop_task flush, on_free;
@@ -57,15 +58,14 @@ struct connection {
     struct connection *older, *newer; /* of those that linger */
 };
 
-/* One thread drives all loops: what is read lives here until `received` returns. Untouched, these
- * pages cost nothing. */
-static uint8_t scratch[CONNECTION_READ_SIZE];
-static bool scratch_used;
-
-static struct {
-    struct connection *oldest, *newest;
-    unsigned count;
-} lingering;
+/* One for each loop, since loops may run on different threads. */
+struct shared {
+    struct connection *oldest, *newest; /* of those that linger */
+    unsigned lingering_count;
+    bool scratch_used;
+    uint8_t scratch[CONNECTION_READ_SIZE]; /* what is read, until `received` returns; untouched,
+                                              these pages cost nothing */
+};
 
 /* --- life --- */
 
@@ -73,9 +73,10 @@ static void linger_remove(struct connection *c)
 {
     if (!c->lingering)
         return;
-    *(c->older ? &c->older->newer : &lingering.oldest) = c->newer;
-    *(c->newer ? &c->newer->older : &lingering.newest) = c->older;
-    lingering.count--;
+    struct shared *shared = c->shared;
+    *(c->older ? &c->older->newer : &shared->oldest) = c->newer;
+    *(c->newer ? &c->newer->older : &shared->newest) = c->older;
+    shared->lingering_count--;
     c->lingering = false;
 }
 
@@ -181,25 +182,26 @@ static void linger_on(struct connection *c)
         connection_free(c);
 }
 
-static size_t lingering_bytes(void)
+static size_t lingering_bytes(const struct shared *shared)
 {
     size_t bytes = 0;
-    for (struct connection *c = lingering.oldest; c; c = c->newer)
+    for (const struct connection *c = shared->oldest; c; c = c->newer)
         bytes += connection_unsent(c);
     return bytes;
 }
 
 static void linger_add(struct connection *c)
 {
+    struct shared *shared = c->shared;
     c->lingering = true;
-    c->older = lingering.newest;
+    c->older = shared->newest;
     c->newer = NULL;
-    *(c->older ? &c->older->newer : &lingering.oldest) = c;
-    lingering.newest = c;
-    lingering.count++;
-    while (lingering.oldest != c &&
-           (lingering.count > LINGERING_MAX || lingering_bytes() > LINGERING_BYTES_MAX))
-        connection_free(lingering.oldest);
+    *(c->older ? &c->older->newer : &shared->oldest) = c;
+    shared->newest = c;
+    shared->lingering_count++;
+    while (shared->oldest != c && (shared->lingering_count > LINGERING_MAX ||
+                                   lingering_bytes(shared) > LINGERING_BYTES_MAX))
+        connection_free(shared->oldest);
 }
 
 static void on_loop_free(void *context)
@@ -244,9 +246,10 @@ static void end(struct connection *c)
 /* True when more may be there. */
 static bool receive(struct connection *c)
 {
+    struct shared *shared = c->shared;
     ssize_t size;
     do
-        size = recv(c->descriptor, scratch, sizeof scratch, MSG_DONTWAIT);
+        size = recv(c->descriptor, shared->scratch, sizeof shared->scratch, MSG_DONTWAIT);
     while (size < 0 && errno == EINTR);
     if (size == 0) {
         end(c);
@@ -258,10 +261,10 @@ static bool receive(struct connection *c)
         return false;
     }
     if (c->callbacks.received) {
-        assert(!scratch_used);
-        scratch_used = true;
-        c->callbacks.received(c->callbacks.context, span_make(scratch, (size_t)size));
-        scratch_used = false;
+        assert(!shared->scratch_used);
+        shared->scratch_used = true;
+        c->callbacks.received(c->callbacks.context, span_make(shared->scratch, (size_t)size));
+        shared->scratch_used = false;
     }
     return alive(c) && c->reading;
 }
@@ -432,12 +435,28 @@ static void tune(int descriptor)
     setsockopt(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof seconds);
 }
 
+/* NULL when memory is out. */
+static struct shared *shared_of(struct loop *loop)
+{
+    void **place = loop_connections(loop);
+    struct shared *shared = *place ? *place : malloc(sizeof *shared);
+    if (shared && !*place) {
+        shared->oldest = shared->newest = NULL;
+        shared->lingering_count = 0;
+        shared->scratch_used = false;
+        *place = shared;
+    }
+    return shared;
+}
+
 static struct connection *connection_new(struct loop *loop, int descriptor,
                                          const struct endpoint *remote)
 {
-    struct connection *c = calloc(1, sizeof *c);
+    struct shared *shared = shared_of(loop);
+    struct connection *c = shared ? calloc(1, sizeof *c) : NULL;
     if (!c)
         return NULL;
+    c->shared = shared;
     c->descriptor = descriptor;
     c->loop = loop;
     c->remote = *remote;

@@ -5,11 +5,15 @@
  *
  * libevent has no timer of ours: a timerfd wakes the base in time for the next one, and is set only
  * when that changes. (libevent's own precise timers set theirs before every wait, one system call
- * for each datagram that comes alone; its coarse ones may be milliseconds late.) */
+ * for each datagram that comes alone; its coarse ones may be milliseconds late.)
+ *
+ * libevent does not say which descriptor it waits on. A loop that runs inside another one therefore
+ * keeps a second epoll set of the same descriptors, which is never waited on here. */
 #include "loop.h"
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +22,7 @@
 
 #define NS_PER_SECOND UINT64_C(1000000000)
 #define WAKE_EXPIRED  0 /* set again before the next wait, which also makes it unreadable */
+#define LONG_PAST     1 /* a deadline: at once */
 
 struct loop {
     struct event_base *base;
@@ -28,6 +33,8 @@ struct loop {
     uint32_t timer_count; /* initialised, armed or not: places kept in the heap */
     struct loop_task *deferred, *finishing, *on_free;
     bool stopped;
+    int nest; /* an epoll set of all that is waited for; -1: nobody else waits for it */
+    void *connections;
 };
 
 uint64_t loop_now(void)
@@ -63,6 +70,7 @@ struct loop *loop_new(void)
         return NULL;
     timer_heap_init(&loop->timers);
     loop->wake_deadline = TIMER_NEVER;
+    loop->nest = -1;
     loop->wake_descriptor = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     loop->base = base_new();
     if (loop->base && loop->wake_descriptor >= 0)
@@ -101,6 +109,9 @@ void loop_free(struct loop *loop)
         event_base_free(loop->base);
     if (loop->wake_descriptor >= 0)
         close(loop->wake_descriptor);
+    if (loop->nest >= 0)
+        close(loop->nest);
+    free(loop->connections);
     timer_heap_fini(&loop->timers);
     free(loop);
 }
@@ -110,11 +121,15 @@ struct event_base *loop_event_base(struct loop *loop)
     return loop->base;
 }
 
+void **loop_connections(struct loop *loop)
+{
+    return &loop->connections;
+}
+
 /* --- a turn --- */
 
-static void arm_wake(struct loop *loop)
+static void set_wake(struct loop *loop, uint64_t deadline)
 {
-    uint64_t deadline = timer_heap_next(&loop->timers);
     if (deadline == loop->wake_deadline)
         return;
     loop->wake_deadline = deadline;
@@ -127,6 +142,11 @@ static void arm_wake(struct loop *loop)
     int status = timerfd_settime(loop->wake_descriptor, TFD_TIMER_ABSTIME, &when, NULL);
     assert(status == 0);
     (void)status;
+}
+
+static void arm_wake(struct loop *loop)
+{
+    set_wake(loop, timer_heap_next(&loop->timers));
 }
 
 /* Nothing but our own timerfd, and that is not set. */
@@ -189,6 +209,36 @@ void loop_run(struct loop *loop)
 void loop_stop(struct loop *loop)
 {
     loop->stopped = true;
+}
+
+/* --- inside another event loop --- */
+
+static bool nest_watch(struct loop *loop, int descriptor, int wanted, bool is_new)
+{
+    struct epoll_event event = {.data.fd = descriptor};
+    event.events = (wanted & LOOP_READ ? EPOLLIN : 0u) | (wanted & LOOP_WRITE ? EPOLLOUT : 0u);
+    int operation = !wanted ? EPOLL_CTL_DEL : is_new ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    return loop->nest < 0 || epoll_ctl(loop->nest, operation, descriptor, &event) == 0;
+}
+
+int loop_descriptor(struct loop *loop)
+{
+    if (loop->nest >= 0)
+        return loop->nest;
+    loop->nest = epoll_create1(EPOLL_CLOEXEC);
+    if (loop->nest >= 0 && !nest_watch(loop, loop->wake_descriptor, LOOP_READ, true)) {
+        close(loop->nest);
+        loop->nest = -1;
+    }
+    return loop->nest;
+}
+
+void loop_arm(struct loop *loop)
+{
+    if (loop->deferred || loop->finishing)
+        set_wake(loop, LONG_PAST);
+    else
+        arm_wake(loop);
 }
 
 /* --- timers --- */
@@ -298,6 +348,8 @@ bool loop_watch_init(struct loop_watch *watch, struct loop *loop, int descriptor
 
 void loop_watch_fini(struct loop_watch *watch)
 {
+    if (watch->event && watch->wanted)
+        nest_watch(watch->loop, watch->descriptor, 0, false);
     if (watch->event)
         event_free(watch->event);
     watch->event = NULL;
@@ -307,17 +359,22 @@ bool loop_watch_set(struct loop_watch *watch, int wanted)
 {
     if (wanted == watch->wanted)
         return true;
-    if (watch->wanted)
+    bool is_new = watch->wanted == 0;
+    if (!is_new)
         event_del(watch->event);
     watch->wanted = 0;
+    bool nested = nest_watch(watch->loop, watch->descriptor, wanted, is_new);
     if (!wanted)
         return true;
     short events = (short)(EV_PERSIST | (wanted & LOOP_READ ? EV_READ : 0) |
                            (wanted & LOOP_WRITE ? EV_WRITE : 0));
-    if (event_assign(watch->event, watch->loop->base, watch->descriptor, events, on_ready, watch) !=
+    if (!nested ||
+        event_assign(watch->event, watch->loop->base, watch->descriptor, events, on_ready, watch) !=
             0 ||
-        event_add(watch->event, NULL) != 0)
+        event_add(watch->event, NULL) != 0) {
+        nest_watch(watch->loop, watch->descriptor, 0, false);
         return false;
+    }
     watch->wanted = wanted;
     return true;
 }

@@ -5,8 +5,9 @@
  * that was deferred, timers that are due, and last the work that finishes a turn (such as sending
  * what was collected). Sockets are thus always read before timers are let expire.
  *
- * Structs are embedded in their owners and their fields are private. Nothing here is thread-safe.
- * Every callback may arm, cancel or finish anything, itself included. */
+ * Structs are embedded in their owners and their fields are private. A loop and what is on it
+ * belong to one thread; loops on different threads do not touch each other. Every callback may arm,
+ * cancel or finish anything, itself included. */
 #ifndef HOST_LOOP_H
 #define HOST_LOOP_H
 
@@ -43,6 +44,20 @@ void loop_stop(struct loop *loop);
 uint64_t loop_now(void);
 
 struct event_base *loop_event_base(struct loop *loop);
+
+/* --- inside another event loop --- */
+
+/* A descriptor that is readable when a turn of the loop has something to do, for somebody else's
+ * poll; closed by loop_free. -1 when descriptors are out. Called before anything is watched. Each
+ * wait for it is preceded by loop_arm. */
+int loop_descriptor(struct loop *loop);
+
+/* Has the descriptor wake its waiter in time for the next timer, and at once for work put off. */
+void loop_arm(struct loop *loop);
+
+/* The place for what all connections of the loop share (connection.c); NULL at first, and given to
+ * free() with the loop. */
+void **loop_connections(struct loop *loop);
 
 /* --- timers --- */
 

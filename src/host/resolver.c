@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <sys/time.h>
 
@@ -109,6 +110,24 @@ static void on_socket_state(void *context, ares_socket_t descriptor, int readabl
     }
 }
 
+/* c-ares counts its users without a lock. */
+static pthread_mutex_t library_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static int library_init(void)
+{
+    pthread_mutex_lock(&library_lock);
+    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    pthread_mutex_unlock(&library_lock);
+    return status;
+}
+
+static void library_cleanup(void)
+{
+    pthread_mutex_lock(&library_lock);
+    ares_library_cleanup();
+    pthread_mutex_unlock(&library_lock);
+}
+
 static int channel_open(struct resolver *resolver)
 {
     if (resolver->channel)
@@ -119,13 +138,13 @@ static int channel_open(struct resolver *resolver)
         .sock_state_cb = on_socket_state,
         .sock_state_cb_data = resolver,
     };
-    int status = ares_library_init(ARES_LIB_INIT_ALL);
+    int status = library_init();
     if (status != ARES_SUCCESS)
         return status;
     status = ares_init_options(&resolver->channel, &options,
                                ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (status != ARES_SUCCESS) {
-        ares_library_cleanup();
+        library_cleanup();
         resolver->channel = NULL;
         return status;
     }
@@ -139,7 +158,7 @@ static void channel_close(struct resolver *resolver)
     if (!resolver->channel)
         return;
     ares_destroy(resolver->channel);
-    ares_library_cleanup();
+    library_cleanup();
     resolver->channel = NULL;
 }
 

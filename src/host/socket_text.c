@@ -52,7 +52,7 @@ bool endpoint_is_any(const struct endpoint *endpoint)
 
 const char *system_error_text(int error_number)
 {
-    static char text[128];
+    static _Thread_local char text[128];
     const char *description = strerrordesc_np(error_number);
     if (!description) {
         snprintf(text, sizeof text, "errno %d", error_number);

@@ -30,7 +30,9 @@ ROOMS = {
     "node": {"base", "wire", "swim", "serf", "host"},
     "rpc": {"base", "wire"},
     "agent": {"base", "wire", "swim", "serf", "host", "node", "rpc"},
-    "cli": {"base", "wire", "host", "rpc"},
+    "client": {"base", "wire", "host", "rpc"},
+    "lib": {"base", "wire", "swim", "serf", "host", "node", "rpc", "client"},
+    "cli": {"base", "wire", "host", "rpc", "client"},
 }
 
 
@@ -128,7 +130,7 @@ def test_c_files_are_laid_out_by_clang_format():
     tool = shutil.which("clang-format")
     if not tool:
         pytest.skip("clang-format is not installed: tools/install-packages lint")
-    files = source_files("src/**/*.[ch]", "tests/**/*.[ch]")
+    files = source_files("src/**/*.[ch]", "include/**/*.h", "examples/*.c", "tests/**/*.[ch]")
     result = subprocess.run([tool, "--dry-run", "-Werror", *files], capture_output=True, text=True,
                             check=False)
     assert result.returncode == 0, result.stderr[-4000:]

@@ -1,5 +1,5 @@
 /* An agent that says what the test prepared, whatever it is asked, byte by byte, and then closes.
- */
+ * Where the test wants it to, it first hears a request. */
 #ifndef TESTS_CLI_SCRIPTED_AGENT_H
 #define TESTS_CLI_SCRIPTED_AGENT_H
 
@@ -17,16 +17,22 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+enum { SCRIPT_PAUSES_MAX = 16 };
+
 struct script {
     pid_t child;
     char address[32];
     struct buffer said;
-    bool silent; /* does not close when all is said */
+    bool silent;                      /* does not close when all is said */
+    bool whole;                       /* says in one piece what is between two requests */
+    size_t pauses[SCRIPT_PAUSES_MAX]; /* places in `said` before which it hears a request */
+    unsigned pause_count;
 };
 
 static inline void script_init(struct script *script)
 {
-    script->silent = false;
+    script->silent = script->whole = false;
+    script->pause_count = 0;
     buffer_init(&script->said, 65536);
 }
 
@@ -36,15 +42,30 @@ static inline void say_header(struct script *script, const char *error, uint64_t
     msgpack_write_structure(&script->said, &rpc_response_header_structure, MSGPACK_RPC, &header);
 }
 
-static inline void play(int listener, struct span said, bool silent)
+/* A client sends each request in one piece and waits for its answer. */
+static inline void hear_request(struct script *script)
+{
+    assert_true(script->pause_count < SCRIPT_PAUSES_MAX);
+    script->pauses[script->pause_count++] = script->said.size;
+}
+
+static inline void play(int listener, const struct script *script)
 {
     int peer = accept(listener, NULL, NULL);
-    for (size_t i = 0; i < said.size; i++)
-        if (send(peer, said.data + i, 1, MSG_NOSIGNAL) != 1)
-            break;
-    if (!silent)
-        shutdown(peer, SHUT_WR);
+    unsigned pause = 0;
     char heard[4096];
+    size_t end = 0;
+    for (size_t i = 0; i < script->said.size; i = end) {
+        for (; pause < script->pause_count && script->pauses[pause] == i; pause++)
+            if (recv(peer, heard, sizeof heard, 0) <= 0)
+                _exit(0);
+        size_t next = pause < script->pause_count ? script->pauses[pause] : script->said.size;
+        end = script->whole ? next : i + 1;
+        if (send(peer, script->said.data + i, end - i, MSG_NOSIGNAL) != (ssize_t)(end - i))
+            break;
+    }
+    if (!script->silent)
+        shutdown(peer, SHUT_WR);
     while (recv(peer, heard, sizeof heard, 0) > 0)
         ;
     _exit(0);
@@ -62,7 +83,7 @@ static inline void script_start(struct script *script)
     script->child = fork();
     assert_true(script->child >= 0);
     if (script->child == 0)
-        play(listener, buffer_span(&script->said), script->silent);
+        play(listener, script);
     close(listener);
 }
 

@@ -1,5 +1,6 @@
 #include "loop_fixture.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -181,6 +182,77 @@ static void running_ends_with_stop_or_when_nothing_is_left(void **state)
     loop_timer_fini(&never);
 }
 
+static bool is_readable(int descriptor, int patience)
+{
+    struct pollfd wait = {descriptor, POLLIN, 0};
+    return poll(&wait, 1, patience) > 0;
+}
+
+static void on_byte(void *context, int ready)
+{
+    char byte;
+    assert_int_equal(ready, LOOP_READ);
+    assert_int_equal(read(*(int *)context, &byte, 1), 1);
+    note('s');
+}
+
+/* Somebody else's poll, for as long as it takes: what is waited for comes by itself. */
+static void a_descriptor_tells_another_loop_of_sockets_timers_and_work(void **state)
+{
+    struct loop *loop = *state;
+    struct loop_timer timer;
+    struct loop_task task;
+    struct loop_watch watch;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    int descriptor = loop_descriptor(loop);
+    assert_true(descriptor >= 0);
+    assert_int_equal(loop_descriptor(loop), descriptor);
+    assert_true(loop_timer_init(&timer, loop, on_letter, letters + ('t' - 'a')));
+    loop_task_init(&task, loop, on_letter, letters + ('w' - 'a'));
+    assert_true(loop_watch_init(&watch, loop, ends[0], on_byte, &ends[0]));
+    assert_true(loop_watch_set(&watch, LOOP_READ));
+    loop_arm(loop);
+    assert_false(is_readable(descriptor, 0));
+
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_true(is_readable(descriptor, -1));
+    loop_turn(loop, false);
+    loop_arm(loop);
+    assert_string_equal(diary.text, "s");
+    assert_false(is_readable(descriptor, 0));
+
+    loop_timer_set(&timer, loop_now() + 1000000);
+    loop_arm(loop);
+    while (diary.count < 2) {
+        assert_true(is_readable(descriptor, -1));
+        loop_turn(loop, false);
+        loop_arm(loop);
+    }
+    assert_string_equal(diary.text, "st");
+    assert_false(is_readable(descriptor, 0));
+
+    loop_defer(&task);
+    loop_arm(loop);
+    assert_true(is_readable(descriptor, 0));
+    loop_turn(loop, false);
+    loop_arm(loop);
+    assert_string_equal(diary.text, "stw");
+    assert_false(is_readable(descriptor, 0));
+
+    /* What is no longer watched wakes nobody. */
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    assert_true(loop_watch_set(&watch, 0));
+    assert_false(is_readable(descriptor, 0));
+    assert_true(loop_watch_set(&watch, LOOP_READ));
+    assert_true(is_readable(descriptor, 0));
+    loop_watch_fini(&watch);
+    assert_false(is_readable(descriptor, 0));
+    loop_timer_fini(&timer);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -192,6 +264,8 @@ int main(void)
             a_turn_is_sockets_then_deferred_work_then_timers_then_its_end, open_loop, close_loop),
         cmocka_unit_test_setup_teardown(deferring_again_waits_for_the_next_turn, open_loop,
                                         close_loop),
+        cmocka_unit_test_setup_teardown(a_descriptor_tells_another_loop_of_sockets_timers_and_work,
+                                        open_loop, close_loop),
         cmocka_unit_test_setup_teardown(signals_arrive_on_the_loop, open_loop, close_loop),
         cmocka_unit_test_setup_teardown(running_ends_with_stop_or_when_nothing_is_left, open_loop,
                                         close_loop),

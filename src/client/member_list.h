@@ -1,7 +1,7 @@
 /* Members and tags as an agent sent them, sorted by name: the agent's own order is that of a hash
  * table, and would differ from one call to the next. */
-#ifndef CLI_MEMBER_LIST_H
-#define CLI_MEMBER_LIST_H
+#ifndef CLIENT_MEMBER_LIST_H
+#define CLIENT_MEMBER_LIST_H
 
 #include "rpc_message.h"
 

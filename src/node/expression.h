@@ -1,8 +1,8 @@
 /* Regular expressions in the language of RE2, which is what the reference's users write (agent
  * specification, 5.6; Serf specification, 5.3). A match has limits on its steps, its depth and its
  * memory: expressions come from clients and from peers. */
-#ifndef AGENT_EXPRESSION_H
-#define AGENT_EXPRESSION_H
+#ifndef NODE_EXPRESSION_H
+#define NODE_EXPRESSION_H
 
 #include "buffer.h"
 

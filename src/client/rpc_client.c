@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#define BUFFER_ONLY 1 /* a deadline: nothing is read, nothing waited for */
+
 enum {
     DIAL_ADDRESSES_MAX = 8, /* of one name */
     DIAL_AGAIN_MS = 20,
@@ -26,6 +28,12 @@ struct rpc_client {
     uint64_t seq;
     struct buffer input; /* from the object being read on */
     size_t consumed;     /* bytes at the front of `input` that were handed out */
+    bool scanning;       /* a part of an object has come, `scanner` knows how much */
+    struct rpc_scanner scanner;
+    bool record_due; /* a record's header has come, and its body not yet */
+    uint64_t record_seq;
+    enum rpc_client_failure failure;
+    uint64_t patience; /* of the call under way, for messages */
     rpc_client_record *record;
     void *record_context;
 };
@@ -182,6 +190,7 @@ static bool send_all(struct rpc_client *client, struct span bytes, struct buffer
             buffer_printf(error, "the agent at %s takes no more bytes", client->address);
         else
             buffer_append_text(error, "client closed");
+        client->failure = RPC_CLIENT_LOST;
         return false;
     }
     return true;
@@ -210,26 +219,41 @@ static int receive(struct rpc_client *client, uint64_t deadline)
 
 /* --- objects --- */
 
-/* Waits for one whole object, which stays in `input`. */
-static bool read_object(struct rpc_client *client, uint64_t deadline, const char *when_closed,
-                        struct span *object, struct buffer *error)
+/* Waits for one whole object, which stays in `input`. What has come of it before the deadline is
+ * kept, and gone on with by the next call. 0, or what receive() says, or EPROTO. */
+static int scan_object(struct rpc_client *client, uint64_t deadline, struct span *object)
 {
-    struct rpc_scanner scanner;
-    rpc_scanner_init(&scanner, RPC_ANSWER_SIZE_MAX, RPC_ANSWER_SIZE_MAX);
+    struct rpc_scanner *scanner = &client->scanner;
+    if (!client->scanning)
+        rpc_scanner_init(scanner, RPC_ANSWER_SIZE_MAX, RPC_ANSWER_SIZE_MAX);
+    client->scanning = true;
     int failure = 0;
     while (failure == 0) {
         struct span input = span_from(buffer_span(&client->input), client->consumed);
-        enum msgpack_status status = rpc_scan(&scanner, input);
+        enum msgpack_status status = rpc_scan(scanner, input);
         if (status == MSGPACK_OK) {
-            *object = span_make(input.data, scanner.offset);
-            client->consumed += scanner.offset;
-            return true;
+            *object = span_make(input.data, scanner->offset);
+            client->consumed += scanner->offset;
+            client->scanning = false;
+            return 0;
         }
-        failure = status == MSGPACK_SHORT ? receive(client, deadline) : EPROTO;
+        failure = status != MSGPACK_SHORT   ? EPROTO
+                  : deadline == BUFFER_ONLY ? ETIME
+                                            : receive(client, deadline);
     }
+    return failure;
+}
+
+static bool read_object(struct rpc_client *client, uint64_t deadline, const char *when_closed,
+                        struct span *object, struct buffer *error)
+{
+    int failure = scan_object(client, deadline, object);
+    if (failure == 0)
+        return true;
+    client->failure = failure == ETIME ? RPC_CLIENT_TIMED_OUT : RPC_CLIENT_LOST;
     if (failure == ETIME)
-        buffer_printf(error, "no answer from %s within %d s", client->address,
-                      (int)(RPC_ANSWER_TIMEOUT_NS / 1000000000));
+        buffer_printf(error, "no answer from %s within %g s", client->address,
+                      (double)client->patience / 1e9);
     else if (failure == ENOMEM)
         buffer_append_text(error, "out of memory, or an answer of more than 256 MiB");
     else
@@ -248,19 +272,27 @@ static bool read_header(struct rpc_client *client, uint64_t deadline,
     struct msgpack_reader reader = msgpack_reader_of(object);
     if (msgpack_read_structure(&reader, &rpc_response_header_structure, header) == MSGPACK_OK)
         return true;
+    client->failure = RPC_CLIENT_LOST;
     buffer_append_text(error, "client closed");
     return false;
 }
 
 /* A record belongs to a stream: its header is followed by a body in any case. */
-static bool read_record(struct rpc_client *client, uint64_t seq, uint64_t deadline,
-                        struct buffer *error)
+static bool read_record(struct rpc_client *client, uint64_t deadline, struct buffer *error)
 {
+    struct rpc_response_header header;
     struct span body;
+    if (!client->record_due) {
+        if (!read_header(client, deadline, &header, error))
+            return false;
+        client->record_due = true;
+        client->record_seq = header.seq;
+    }
     if (!read_object(client, deadline, "EOF", &body, error))
         return false;
+    client->record_due = false;
     if (client->record)
-        client->record(client->record_context, seq, body);
+        client->record(client->record_context, client->record_seq, body);
     return true;
 }
 
@@ -282,6 +314,7 @@ static bool send_request(struct rpc_client *client, enum rpc_command command, co
     if (info->request)
         msgpack_write_structure(&out, info->request, MSGPACK_RPC, body);
     bool sent = !out.failed;
+    client->failure = sent ? RPC_CLIENT_GOOD : RPC_CLIENT_TOO_LARGE;
     if (sent)
         sent = send_all(client, buffer_span(&out), error);
     else
@@ -297,6 +330,8 @@ static bool read_answer(struct rpc_client *client, enum rpc_command command,
                         struct span *answer, struct buffer *error)
 {
     bool refused = header->error.size > 0;
+    if (refused)
+        client->failure = RPC_CLIENT_REFUSED;
     buffer_append_span(error, header->error);
     if (!has_answer(command) || span_equal_text(header->error, "Authentication required"))
         return !refused;
@@ -306,6 +341,8 @@ static bool read_answer(struct rpc_client *client, enum rpc_command command,
     if (!refused)
         buffer_append_span(error, buffer_span(&reason));
     buffer_fini(&reason);
+    if (refused)
+        client->failure = RPC_CLIENT_REFUSED;
     return read && !refused;
 }
 
@@ -317,21 +354,39 @@ bool rpc_client_call(struct rpc_client *client, enum rpc_command command, const 
         return false;
     uint64_t deadline = timeout == RPC_WAIT ? RPC_WAIT : loop_now() + timeout;
     struct rpc_response_header header;
+    client->patience = timeout;
     for (;;) {
+        if (client->record_due && !read_record(client, deadline, error))
+            return false;
         if (!read_header(client, deadline, &header, error))
             return false;
         if (header.seq == client->seq)
             return read_answer(client, command, &header, deadline, answer, error);
-        if (!read_record(client, header.seq, deadline, error))
-            return false;
+        client->record_due = true;
+        client->record_seq = header.seq;
     }
 }
 
 bool rpc_client_next(struct rpc_client *client, uint64_t deadline, struct buffer *error)
 {
-    struct rpc_response_header header;
-    return read_header(client, deadline, &header, error) &&
-           read_record(client, header.seq, deadline, error);
+    uint64_t now = loop_now();
+    client->patience = deadline > now ? deadline - now : 0;
+    return read_record(client, deadline, error);
+}
+
+bool rpc_client_take(struct rpc_client *client, bool read, struct buffer *error)
+{
+    return read_record(client, read ? 0 : BUFFER_ONLY, error);
+}
+
+enum rpc_client_failure rpc_client_failure(const struct rpc_client *client)
+{
+    return client->failure;
+}
+
+int rpc_client_descriptor(const struct rpc_client *client)
+{
+    return client->descriptor;
 }
 
 void rpc_client_listen(struct rpc_client *client)
