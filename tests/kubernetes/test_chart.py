@@ -93,6 +93,18 @@ def test_numbers_and_lists_are_written_as_the_agent_reads_them():
     assert data["SERF_AGENT_TAG_DC"] == "east"
 
 
+def test_the_label_is_made_of_namespace_and_name_and_can_be_kept():
+    def label(*words):
+        objects = parse(must("helm", "template", "my", CHART, "--namespace=prod", *words))
+        test = next(item for item in objects if item["kind"] == "Pod")["spec"]["containers"][0]
+        data = next(item for item in objects if item["kind"] == "ConfigMap")["data"]
+        environment_of_test = {entry["name"]: entry.get("value") for entry in test["env"]}
+        assert environment_of_test["SERF_AGENT_LABEL"] == data["SERF_AGENT_LABEL"]
+        return data["SERF_AGENT_LABEL"]
+    assert label() == "prod/my-serf"
+    assert label("--set=label=default/serf") == "default/serf"
+
+
 def test_a_changed_setting_rolls_the_pods():
     def checksum(*words):
         objects = parse(must("helm", "template", "my", CHART, *words))

@@ -13,7 +13,6 @@ SEED = ("serf-service.yml", "serf-controller.yaml", "serf-pod.yaml")
 OVERLAYS = sorted(path.parent.relative_to(FOLDER).as_posix()
                   for path in FOLDER.glob("overlays/*/kustomization.yaml"))
 BUILT = ["base", *OVERLAYS]
-LEAVE_SECONDS = 15
 GOSSIP_PORT = 7946
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
 
@@ -122,7 +121,8 @@ def test_memory_is_limited_and_the_processor_is_not(built, name):
 @pytest.mark.parametrize("name", BUILT)
 def test_a_pod_has_the_time_to_leave(built, name):
     pod = workload(built[name])["spec"]["template"]["spec"]
-    assert pod["terminationGracePeriodSeconds"] >= LEAVE_SECONDS + 15
+    leave = int(settings(built[name])["SERF_AGENT_LEAVE_TIMEOUT"].removesuffix("s"))
+    assert pod["terminationGracePeriodSeconds"] == leave + 15
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -189,6 +189,14 @@ def test_every_setting_is_one_that_the_agent_knows(built, name):
     unknown = [key for key in settings(built[name]) if key.startswith("SERF_AGENT_")
                and not key.startswith("SERF_AGENT_TAG_") and key not in known]
     assert not unknown
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_cluster_has_a_label_of_its_namespace(built, name):
+    """A variable is put into another's value only when it stands before it."""
+    names = [entry["name"] for entry in agent_of(built[name])["env"]]
+    assert settings(built[name])["SERF_AGENT_LABEL"] == "$(SERF_AGENT_TAG_NAMESPACE)/serf"
+    assert names.index("SERF_AGENT_TAG_NAMESPACE") < names.index("SERF_AGENT_LABEL")
 
 
 @pytest.mark.parametrize("name", BUILT)

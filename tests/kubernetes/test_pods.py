@@ -24,7 +24,8 @@ def pod_environment(name):
     for entry in agent_of(objects).get("env", []):
         if "valueFrom" in entry:
             values[entry["name"]] = POD[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-    return values
+    return {key: value.replace("$(SERF_AGENT_TAG_NAMESPACE)", POD["metadata.namespace"])
+            for key, value in values.items()}
 
 
 def for_this_machine(values, directory):

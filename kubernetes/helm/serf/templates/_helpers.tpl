@@ -4,6 +4,11 @@
 {{- else }}{{ printf "%s-serf" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
 {{- end }}
 
+{{/* Two clusters never merge, even where their pods get each other's addresses. */}}
+{{- define "serf.clusterLabel" -}}
+{{ .Values.label | default (printf "%s/%s" .Release.Namespace (include "serf.name" .)) }}
+{{- end }}
+
 {{/* What all pods have that are members, also that of `helm test`. */}}
 {{- define "serf.selector" -}}
 app.kubernetes.io/name: serf
