@@ -1,11 +1,12 @@
 # The front door. The build itself is Meson's (meson.build); everything here is one short command.
 .DEFAULT_GOAL := build
-.PHONY: build install deb up scale logs members down test test-asan sim-search fuzz bench release format lint \
-    clean help
+.PHONY: build install deb up scale logs members down test test-asan sim-search fuzz bench release \
+    image format lint clean help
 
 MESON := /usr/bin/meson
 N ?= 5
 T ?= 60
+ARCH ?= native
 c_files = $(shell git ls-files '*.c' '*.h')
 
 help: ## this list
@@ -60,9 +61,13 @@ bench: ## measure against the reference, 20 minutes at most: make bench ROW=pack
 	@tools/install-packages build cluster test
 	@bench/run $(if $(QUICK),--quick) $(if $(OUTPUT),--output $(OUTPUT)) $(ROW)
 
-release: ## the static, stripped binary, dist/serf
-	@tools/install-packages build
-	@tools/build-release
+release: ## the static, stripped binary, dist/serf; dist/serf-arm64 with ARCH=arm64
+	@tools/install-packages build $(if $(filter-out native,$(ARCH)),cross)
+	@tools/build-release $(ARCH)
+
+image: ## the container images, by podman without a registry; as root; also ARCH=arm64
+	@tools/install-packages container
+	@tools/build-image $(ARCH)
 
 format: ## lay out the C files with clang-format
 	@tools/install-packages lint
@@ -74,4 +79,4 @@ lint: ## formatting, shell scripts and the project's own rules
 
 clean: ## stop the cluster and remove what was built
 	@if [ -x /usr/bin/python3 ]; then tools/cluster down; fi
-	@rm -rf build build-asan build-fuzz build-release build-deb dist
+	@rm -rf build build-asan build-fuzz build-release build-release-arm64 build-deb dist

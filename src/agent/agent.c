@@ -8,6 +8,7 @@
 #include "agent_state.h"
 #include "banner.h"
 #include "config_check.h"
+#include "config_environment.h"
 #include "config_report.h"
 #include "expression.h"
 #include "join_log.h"
@@ -79,6 +80,7 @@ static bool check_config(struct agent *agent, struct buffer *error)
     if (!set_log_format(agent, error) || !agent_config_check(config, error))
         return false;
     agent_config_notices(config, agent_print_notice, agent->log);
+    agent_config_environment_notices(environ, agent_print_notice, agent->log);
     if (!agent_config_log_level(config, &level, error) || !agent_config_check_syslog(config, error))
         return false;
     agent_log_set_level(agent->log, level);
@@ -704,6 +706,7 @@ static void live(struct agent *agent, struct buffer *error)
 int agent_main(int argc, char **argv)
 {
     struct agent agent = {.argc = argc, .argv = argv};
+    agent_signals_hold();
     struct buffer error;
     agent.log = agent_log_new(STDOUT_FILENO, LOG_LEVEL_INFO);
     if (!agent.log) {

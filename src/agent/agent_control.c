@@ -4,6 +4,7 @@
 #include "agent_state.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 static const int signal_numbers[AGENT_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -100,6 +101,21 @@ static void signalled(void *context, int number)
         agent_stop(agent, 1);
 }
 
+static void change_mask(int how)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < AGENT_SIGNALS; i++)
+        sigaddset(&set, signal_numbers[i]);
+    sigprocmask(how, &set, NULL);
+}
+
+void agent_signals_hold(void)
+{
+    if (getpid() == 1)
+        change_mask(SIG_BLOCK);
+}
+
 bool agent_signals_init(struct agent *agent)
 {
     /* A peer or a client that is gone is an error value; USR1 and USR2 mean nothing here, and
@@ -112,17 +128,14 @@ bool agent_signals_init(struct agent *agent)
     for (size_t i = 0; i < AGENT_SIGNALS; i++)
         if (!loop_signal_init(&agent->signals[i], agent->loop, signal_numbers[i], signalled, agent))
             return false;
+    change_mask(SIG_UNBLOCK);
     return true;
 }
 
 void agent_signals_fini(struct agent *agent)
 {
     /* The agent is on its way out with a status of its own: no late signal may replace it. */
-    sigset_t late;
-    sigemptyset(&late);
-    for (size_t i = 0; i < AGENT_SIGNALS; i++)
-        sigaddset(&late, signal_numbers[i]);
-    sigprocmask(SIG_BLOCK, &late, NULL);
+    change_mask(SIG_BLOCK);
     for (size_t i = 0; i < AGENT_SIGNALS; i++)
         if (agent->signals[i].event)
             loop_signal_fini(&agent->signals[i]);

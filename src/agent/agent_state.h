@@ -3,6 +3,7 @@
 #ifndef AGENT_AGENT_STATE_H
 #define AGENT_AGENT_STATE_H
 
+#include "agent.h"
 #include "agent_address.h"
 #include "config.h"
 #include "event_handlers.h"
@@ -75,7 +76,8 @@ void agent_retry_join(struct agent *agent, const struct agent_config *config);
 
 /* agent_control.c */
 
-/* Begins to listen for INT, TERM and HUP; false when memory is out. */
+/* Begins to listen for INT, TERM and HUP, first those held back by agent_signals_hold; false when
+ * memory is out. */
 bool agent_signals_init(struct agent *agent);
 void agent_signals_fini(struct agent *agent);
 /* Ends the loop; the process will exit with this status. */

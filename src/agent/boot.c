@@ -12,8 +12,6 @@
 
 enum { BOOT_OUTPUT_MAX = 4 * 1024 * 1024, RULE_WIDTH = 70 };
 
-extern char **environ;
-
 static void append_rule(struct buffer *out)
 {
     for (int i = 0; i < RULE_WIDTH; i++)
@@ -37,6 +35,7 @@ int boot_main(int argc, char **argv)
 {
     struct boot_arguments arguments;
     struct buffer out;
+    agent_signals_hold();
     if (!boot_arguments_make(&arguments, argc, argv)) {
         fprintf(stderr, "boot: out of memory\n");
         return 1;

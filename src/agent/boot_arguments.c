@@ -17,7 +17,7 @@ static const char mask[] = "********";
 
 static bool is_secret(struct span name)
 {
-    static const char *const words[] = {"key", "secret", "token", "password", "auth"};
+    static const char *const words[] = {"auth", "encrypt", "key", "password", "secret", "token"};
     for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
         size_t size = strlen(words[w]);
         for (size_t i = 0; i + size <= name.size; i++)

@@ -14,12 +14,14 @@ struct boot_arguments {
 
 /* The agent's arguments: -config-dir with $SERF_CONFDIR (or /etc/serf) when no configuration is
  * named and the directory exists; the words of argv; -retry-join with what the environment names
- * as the cluster when neither flags nor files hold an address. False when memory is out. */
+ * as the cluster when neither flags nor environment nor files hold an address. False when memory is
+ * out. */
 bool boot_arguments_make(struct boot_arguments *arguments, int argc, char **argv);
 void boot_arguments_fini(struct boot_arguments *arguments);
 
 /* Appends "NAME=value" and a newline for each variable; values of variables whose names speak of
- * keys, secrets, tokens, passwords or authentication are masked, control characters escaped. */
+ * keys, encryption, secrets, tokens, passwords or authentication are masked, control characters
+ * escaped. */
 void boot_print_environment(struct buffer *out, char *const *environment);
 
 /* Appends "serf: starting args(...)" and a newline; the encryption key is masked. */

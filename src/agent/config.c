@@ -3,6 +3,7 @@
  * it, and config_file.c decodes by it, so that a new key is one new line. */
 #include "config.h"
 
+#include "config_environment.h"
 #include "duration.h"
 #include "flags.h"
 
@@ -143,6 +144,12 @@ const char agent_help[] =
     "  -syslog                   Log to the system log too.\n"
     "  -leave-timeout=15s        How long a graceful leave may take in all.\n"
     "  -broadcast-timeout=5s     How long a leave or a change of tags may take to be sent.\n"
+    "\n"
+    "Environment:\n"
+    "\n"
+    "  SERF_AGENT_KEY sets the key of a configuration file, as in SERF_AGENT_NODE_NAME;\n"
+    "  it stands between files and flags. SERF_AGENT_ENCRYPT_KEY_FILE names a file that\n"
+    "  holds the key, SERF_AGENT_TAG_ZONE=a sets the tag \"zone\".\n"
     "\n"
     "Signals:\n"
     "\n"
@@ -420,16 +427,58 @@ static bool set_default_texts(struct agent_config *config)
            replace_text(&config->rpc_addr, "127.0.0.1:7373");
 }
 
+static void free_value(struct agent_config *config, const struct config_key *key)
+{
+    void *value = value_of(config, key);
+    if (key->type == CONFIG_STRING)
+        free(*(char **)value);
+    else if (key->type == CONFIG_LIST)
+        list_fini(value);
+    else if (key->type == CONFIG_MAP)
+        text_map_fini(value);
+}
+
+static size_t value_size(enum config_type type)
+{
+    switch (type) {
+    case CONFIG_STRING:
+        return sizeof(char *);
+    case CONFIG_BOOL:
+        return sizeof(bool);
+    case CONFIG_INTEGER:
+    case CONFIG_DURATION:
+        return sizeof(int64_t);
+    case CONFIG_LIST:
+        return sizeof(struct text_list);
+    case CONFIG_MAP:
+        return sizeof(struct text_map);
+    case CONFIG_SECTION:
+        break;
+    }
+    return 0;
+}
+
+bool config_reset(struct agent_config *config, const struct config_key *key)
+{
+    struct agent_config defaults;
+    agent_config_init(&defaults);
+    bool good = set_default_texts(&defaults);
+    if (good) {
+        free_value(config, key);
+        memcpy(value_of(config, key), value_of(&defaults, key), value_size(key->type));
+        memset(value_of(&defaults, key), 0, value_size(key->type));
+        if (config->sources)
+            list_fini(&config->sources[key - config_keys]);
+        note_source(config, key);
+    }
+    agent_config_fini(&defaults);
+    return good;
+}
+
 void agent_config_fini(struct agent_config *config)
 {
     for (size_t i = 0; i < config_key_count; i++) {
-        void *value = value_of(config, &config_keys[i]);
-        if (config_keys[i].type == CONFIG_STRING)
-            free(*(char **)value);
-        else if (config_keys[i].type == CONFIG_LIST)
-            list_fini(value);
-        else if (config_keys[i].type == CONFIG_MAP)
-            text_map_fini(value);
+        free_value(config, &config_keys[i]);
         if (config->sources)
             list_fini(&config->sources[i]);
     }
@@ -650,7 +699,8 @@ static bool load(struct agent_config *config, const struct agent_flags *given, s
     for (size_t i = 0; i < given->files.count; i++)
         if (!agent_config_read_path(config, given->files.values[i], error))
             return false;
-    return apply_flags(config, given) && finish(config, error);
+    return agent_config_read_environment(config, environ, error) && apply_flags(config, given) &&
+           finish(config, error);
 }
 
 enum config_status agent_config_load(struct agent_config *config, int argc, char **argv,

@@ -1,6 +1,7 @@
 /* What the agent was told: defaults, then every -config-file and -config-dir in their order, then
- * the flags (agent specification, 3.1 to 3.4). One table names every key, with its flag, its type
- * and what a reload does with it; parsing, merging, comparing and the manual follow it.
+ * the environment (config_environment.h), then the flags (agent specification, 3.1 to 3.4). One
+ * table names every key, with its flag, its type and what a reload does with it; parsing, merging,
+ * comparing and the manual follow it.
  *
  * Merging: a later string, number or duration replaces an earlier one unless it is empty or zero;
  * a boolean is replaced by any explicit true or false; lists append; tags are united per key. */
@@ -119,7 +120,7 @@ struct config_key {
     size_t offset; /* in struct agent_config */
     enum config_reload reload;
     bool flag_is_opposite; /* the flag set to true makes the key false */
-    bool secret;           /* never printed */
+    bool secret; /* never printed or told to handlers; may be in a file (config_environment.h) */
 };
 
 extern const struct config_key config_keys[];
@@ -135,8 +136,8 @@ enum config_status {
 void agent_config_init(struct agent_config *config); /* the defaults */
 void agent_config_fini(struct agent_config *config);
 
-/* Initialises `config` and fills it from argv[1..] and the files named there. Only with CONFIG_OK
- * is there something to _fini. */
+/* Initialises `config` and fills it from argv[1..], the files named there and the environment. Only
+ * with CONFIG_OK is there something to _fini. */
 enum config_status agent_config_load(struct agent_config *config, int argc, char **argv,
                                      struct buffer *error);
 
@@ -171,6 +172,9 @@ bool config_set_pair(struct agent_config *config, const struct config_key *key, 
                      struct span value);
 void config_set_bool(struct agent_config *config, const struct config_key *key, bool value);
 void config_set_number(struct agent_config *config, const struct config_key *key, int64_t value);
+
+/* Back to the default; false when memory is out. */
+bool config_reset(struct agent_config *config, const struct config_key *key);
 
 /* What is wrong with a duration, such as `time: missing unit in duration "5"`. */
 void config_duration_error(struct buffer *error, const char *text);

@@ -3,6 +3,7 @@
  * gets a newline only when it lacks one. */
 #include "handler_event.h"
 
+#include "config_environment.h"
 #include "endpoint.h"
 #include "serf_message.h"
 
@@ -295,7 +296,7 @@ static void add_inherited(struct variables *variables)
 {
     for (char **variable = environ; variable && *variable; variable++) {
         size_t offset = variables->texts.size;
-        if (**variable == '\0')
+        if (**variable == '\0' || agent_config_variable_is_secret(*variable))
             continue;
         buffer_append(&variables->texts, *variable, strlen(*variable) + 1);
         place(variables, offset);

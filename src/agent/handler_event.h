@@ -42,8 +42,8 @@ struct handler_event_key handler_event_key(const struct handler_event *event);
 /* "member-join", "user" or "query": SERF_EVENT, and what the log calls the event. */
 const char *handler_event_word(const struct handler_event *event);
 
-/* This process's environment and what describes the event and this member. One block, NULL last,
- * freed with free(). NULL with the reason in `error`. */
+/* This process's environment without the agent's own secrets, and what describes the event and this
+ * member. One block, NULL last, freed with free(). NULL with the reason in `error`. */
 char **handler_environment(const struct handler_event *event, const char *self_name,
                            const struct text_map *tags, struct buffer *error);
 

@@ -140,7 +140,8 @@ def test_shell_scripts_pass_shellcheck():
     tool = shutil.which("shellcheck")
     if not tool:
         pytest.skip("shellcheck is not installed: tools/install-packages lint")
-    scripts = [path for path in source_files("tools/*", ".ci/*", "debian/*", "packaging/**/*", "tests/**/*") if
+    scripts = [path for path in source_files("tools/*", ".ci/*", "debian/*", "image/*",
+                                             "packaging/**/*", "tests/**/*") if
                os.path.isfile(path) and not path.endswith((".pyc", ".bin")) and is_shell(path)]
     assert scripts
     result = subprocess.run([tool, *scripts], capture_output=True, text=True, check=False)

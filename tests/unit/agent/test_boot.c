@@ -126,15 +126,22 @@ static void a_named_configuration_replaces_the_directory(void **state)
 static void secrets_are_masked(void **state)
 {
     (void)state;
-    char *environment[] = {"HOME=/root",        "SERF_ENCRYPT_KEY=aaa",
-                           "MY_PASSWORD=bbb",   "api_Token=ccc",
-                           "Client_Secret=ddd", "SERF_RPC_AUTH=eee",
-                           "EMPTY_KEY=",        "odd",
-                           "TWO=a\nb",          NULL};
+    char *environment[] = {"HOME=/root",
+                           "SERF_ENCRYPT_KEY=aaa",
+                           "MY_PASSWORD=bbb",
+                           "api_Token=ccc",
+                           "Client_Secret=ddd",
+                           "SERF_RPC_AUTH=eee",
+                           "DISK_ENCRYPTION=fff",
+                           "EMPTY_KEY=",
+                           "odd",
+                           "TWO=a\nb",
+                           NULL};
     boot_print_environment(&out, environment);
     assert_string_equal(buffer_text(&out),
                         "HOME=/root\nSERF_ENCRYPT_KEY=********\nMY_PASSWORD=********\n"
                         "api_Token=********\nClient_Secret=********\nSERF_RPC_AUTH=********\n"
+                        "DISK_ENCRYPTION=********\n"
                         "EMPTY_KEY=\nodd\nTWO=a\\nb\n");
 }
 

@@ -1,0 +1,156 @@
+"""The Helm chart: lint, schema, and what it renders, in every flavour."""
+
+import json
+import subprocess
+
+import pytest
+
+from agents import OURS, environment, run, wait_until
+from containers import version
+from manifests import FOLDER, containers_of, must, parse, problems, require_tools, tool
+from test_manifests import GOSSIP_PORT, keys_of_the_agent, workload
+from test_pods import POD, for_this_machine
+
+CHART = FOLDER / "helm/serf"
+KEYRING = "encryption.keyringSecret=serf-keyring"
+FLAVOURS = {
+    "plain": [],
+    "statefulset": ["--set=kind=StatefulSet"],
+    "daemonset": ["--set=kind=DaemonSet", f"--set={KEYRING}"],
+    "encrypted": [f"--set={KEYRING}"],
+    "all": ["--set=kind=StatefulSet", f"--set={KEYRING}", "--set=persistence.storageClass=fast",
+            "--set=tags.dc=east", "--set=settings.user_event_size_limit=1000",
+            "--set=nodeSelector.disk=ssd", "--set=imagePullSecrets[0].name=pull",
+            "--set=podAnnotations.team=a", "--set=tolerations[0].operator=Exists",
+            "--set=affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution=null",
+            "--set-string=settings.retry_join=a\nb"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    require_tools()
+
+
+@pytest.fixture(params=FLAVOURS)
+def rendered(request):
+    return parse(must("helm", "template", "my", CHART, "--namespace=prod",
+                      *FLAVOURS[request.param]))
+
+
+def test_lint_finds_nothing():
+    for flavour in FLAVOURS.values():
+        must("helm", "lint", "--strict", CHART, *flavour)
+
+
+def test_what_is_rendered_passes_strict_validation(rendered):
+    assert problems(rendered) == []
+
+
+def test_pods_are_restricted_and_only_gossip_is_exposed(rendered):
+    for item, container in containers_of(rendered):
+        pod = item["spec"] if item["kind"] == "Pod" else item["spec"]["template"]["spec"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["automountServiceAccountToken"] is False
+        assert container["securityContext"]["readOnlyRootFilesystem"] is True
+        assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+        assert container["image"] == f"cserf:{version()}"
+        assert "cpu" not in container["resources"]["limits"]
+        assert {port["containerPort"] for port in container.get("ports", [])} <= {GOSSIP_PORT}
+    for item in rendered:
+        if item["kind"] == "Service":
+            assert {port["port"] for port in item["spec"]["ports"]} == {GOSSIP_PORT}
+
+
+def test_the_pod_of_helm_test_is_a_member_but_not_the_workload_s(rendered):
+    test = next(item for item in rendered if item["kind"] == "Pod")["metadata"]["labels"]
+    service = next(item for item in rendered if item["kind"] == "Service")
+    assert service["spec"]["selector"].items() <= test.items()
+    assert not workload(rendered)["spec"]["selector"]["matchLabels"].items() <= test.items()
+
+
+def test_the_agent_takes_the_pod_s_settings(rendered, tmp_path):
+    values = next(item for item in rendered if item["kind"] == "ConfigMap")["data"]
+    known = keys_of_the_agent()
+    assert not [key for key in values if key.startswith("SERF_AGENT_")
+                and not key.startswith("SERF_AGENT_TAG_") and key not in known]
+    agent = workload(rendered)["spec"]["template"]["spec"]["containers"][0]
+    for entry in agent["env"]:
+        values[entry["name"]] = entry.get("value") or \
+            POD[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+    values = for_this_machine(values, tmp_path)
+    if "SERF_AGENT_RPC_ADDR" in values:
+        values["SERF_AGENT_RPC_ADDR"] = f"unix:{tmp_path}/rpc.sock"
+    done = run(OURS, "agent", "-check-config", env=environment(**values))
+    assert done.returncode == 0 and "Warning" not in done.stdout, done.stdout
+
+
+def test_numbers_and_lists_are_written_as_the_agent_reads_them():
+    objects = parse(must("helm", "template", "my", CHART, *FLAVOURS["all"]))
+    data = next(item for item in objects if item["kind"] == "ConfigMap")["data"]
+    assert data["SERF_AGENT_USER_EVENT_SIZE_LIMIT"] == "1000"
+    assert data["SERF_AGENT_RETRY_JOIN"] == "a\nb"
+    assert data["SERF_AGENT_TAG_DC"] == "east"
+
+
+def test_the_label_is_made_of_namespace_and_name_and_can_be_kept():
+    def label(*words):
+        objects = parse(must("helm", "template", "my", CHART, "--namespace=prod", *words))
+        test = next(item for item in objects if item["kind"] == "Pod")["spec"]["containers"][0]
+        data = next(item for item in objects if item["kind"] == "ConfigMap")["data"]
+        environment_of_test = {entry["name"]: entry.get("value") for entry in test["env"]}
+        assert environment_of_test["SERF_AGENT_LABEL"] == data["SERF_AGENT_LABEL"]
+        return data["SERF_AGENT_LABEL"]
+    assert label() == "prod/my-serf"
+    assert label("--set=label=default/serf") == "default/serf"
+
+
+def test_a_changed_setting_rolls_the_pods():
+    def checksum(*words):
+        objects = parse(must("helm", "template", "my", CHART, *words))
+        return workload(objects)["spec"]["template"]["metadata"]["annotations"]["checksum/settings"]
+    assert checksum() == checksum()
+    assert checksum() != checksum("--set=settings.log_level=debug")
+
+
+@pytest.mark.parametrize("words, reason", [
+    (["--set=kind=DaemonSet"], "keyringSecret"),
+    (["--set=kind=Job"], "kind"),
+    (["--set=replicas=0"], "replicas"),
+    (["--set=replica=3"], "replica"),
+    (["--set=settings.encrypt_key=abc"], "encrypt_key"),
+    (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
+])
+def test_values_that_make_no_sense_are_refused(words, reason):
+    done = tool("helm", "template", "my", CHART, *words)
+    assert done.returncode != 0 and reason in done.stderr
+
+
+def test_chart_program_and_values_agree():
+    chart = parse((CHART / "Chart.yaml").read_text("utf-8"))[0]
+    assert chart["version"] == chart["appVersion"] == version()
+    values = parse((CHART / "values.yaml").read_text("utf-8"))[0]
+    schema = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+    assert set(values) | {"global"} == set(schema["properties"])
+
+
+def test_the_test_s_script_finds_a_cluster_and_leaves(cluster):
+    """What `helm test` runs, with addresses of this machine."""
+    objects = parse(must("helm", "template", "my", CHART))
+    script = next(item for item in objects if item["kind"] == "Pod")["spec"]["containers"][0]
+    script = script["command"][2]
+    member = cluster.agent(OURS, "member")
+    folder = cluster.directory / "app"
+    folder.mkdir()
+    for name in ("serf", "boot"):
+        (folder / name).symlink_to(OURS.path)
+    host = cluster.prepare(OURS, "test")
+    variables = {"SERF_AGENT_NODE_NAME": "test", "SERF_AGENT_BIND": host.address,
+                 "SERF_AGENT_RPC_ADDR": host.rpc_address, "SERF_RPC_ADDR": host.rpc_address,
+                 "SERF_AGENT_RETRY_JOIN": member.address, "SERF_CONFDIR": "/nonexistent",
+                 "PATH": f"{folder}:/usr/bin:/bin"}
+    done = subprocess.run(["/bin/sh", "-c", script.replace("/app/", f"{folder}/")], text=True,
+                          capture_output=True, timeout=150, env=environment(**variables),
+                          check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    wait_until(lambda: member.statuses().get("test") == "left", 70, "the member sees it as left")

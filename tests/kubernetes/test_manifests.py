@@ -1,0 +1,238 @@
+"""The manifests: by kubectl, against the published schemas with a check for unknown fields on top,
+and for what this project promises of them."""
+
+import re
+
+import pytest
+
+from agents import REPOSITORY
+from containers import version
+from manifests import FOLDER, containers_of, must, parse, problems, require_tools
+
+SEED = ("serf-service.yml", "serf-controller.yaml", "serf-pod.yaml")
+OVERLAYS = sorted(path.parent.relative_to(FOLDER).as_posix()
+                  for path in FOLDER.glob("overlays/*/kustomization.yaml"))
+BUILT = ["base", *OVERLAYS]
+GOSSIP_PORT = 7946
+WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tools():
+    require_tools()
+
+
+@pytest.fixture(scope="module")
+def built():
+    """{folder: its objects}"""
+    return {name: parse(must("kubectl", "kustomize", FOLDER / name)) for name in BUILT}
+
+
+def seed(name):
+    return (FOLDER / name).read_text("utf-8")
+
+
+def workload(objects):
+    found = [item for item in objects if item["kind"] in WORKLOADS]
+    assert len(found) == 1
+    return found[0]
+
+
+def agent_of(objects):
+    return next(container for _, container in containers_of(objects)
+                if container["name"] == "serf")
+
+
+# --- the checks themselves ---
+
+
+def test_the_seed_s_misspelling_is_refused():
+    text = seed("serf-service.yml").replace("spec:\n", "spec:\n  clusterIp: 10.3.0.48\n", 1)
+    assert problems(parse(text)) == ["Service/serf/spec/clusterIp: no schema knows this field"]
+
+
+def test_a_field_of_the_wrong_type_is_refused():
+    text = seed("serf-controller.yaml").replace("replicas: 1", 'replicas: "1"')
+    assert any("spec/replicas: type" in problem for problem in problems(parse(text)))
+
+
+def test_a_field_that_is_missing_is_refused():
+    text = seed("serf-pod.yaml").replace("    - name: serf\n      image: cserf:0.1.0\n",
+                                         "    - image: cserf:0.1.0\n")
+    assert any("required" in problem for problem in problems(parse(text)))
+
+
+def test_a_key_that_appears_twice_is_refused():
+    with pytest.raises(AssertionError, match="twice"):
+        parse("a: 1\nb: 2\na: 3\n")
+
+
+# --- the seed's walk-through ---
+
+
+@pytest.mark.parametrize("name", SEED)
+def test_the_seed_s_files_pass_strict_validation(name):
+    assert problems(parse(seed(name))) == []
+
+
+def test_the_seed_s_names_are_what_its_commands_speak_of():
+    service, controller = parse(seed("serf-service.yml"))[0], parse(seed("serf-controller.yaml"))[0]
+    assert service["metadata"]["labels"] == {"name": "serf", "role": "service"}
+    assert (controller["kind"], controller["metadata"]["name"]) == ("ReplicationController", "serf")
+    assert service["spec"]["selector"] == controller["spec"]["selector"] == {"name": "serf"}
+    # These two names make SERF_SERVICE_PORT_SERF_TCP and SERF_SERVICE_PORT_SERF_UDP.
+    assert [port["name"] for port in service["spec"]["ports"]] == ["serf-tcp", "serf-udp"]
+
+
+def test_the_single_pod_is_neither_adopted_nor_an_endpoint():
+    pod, controller = parse(seed("serf-pod.yaml"))[0], parse(seed("serf-controller.yaml"))[0]
+    assert pod["metadata"]["labels"] != controller["spec"]["selector"]
+
+
+# --- what kustomize builds ---
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_what_is_built_passes_strict_validation(built, name):
+    assert problems(built[name]) == []
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_pods_are_restricted(built, name):
+    for item, container in containers_of(built[name]):
+        pod, security = item["spec"]["template"]["spec"], container["securityContext"]
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] == 7946
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["enableServiceLinks"] is False
+        assert security["allowPrivilegeEscalation"] is False
+        assert security["readOnlyRootFilesystem"] is True
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_memory_is_limited_and_the_processor_is_not(built, name):
+    for _, container in containers_of(built[name]):
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert set(container["resources"]["limits"]) == {"memory"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_pod_has_the_time_to_leave(built, name):
+    pod = workload(built[name])["spec"]["template"]["spec"]
+    leave = int(settings(built[name])["SERF_AGENT_LEAVE_TIMEOUT"].removesuffix("s"))
+    assert pod["terminationGracePeriodSeconds"] == leave + 15
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_only_gossip_is_exposed(built, name):
+    """The RPC port is for the pod alone."""
+    for item in built[name]:
+        if item["kind"] == "Service":
+            assert {port["port"] for port in item["spec"]["ports"]} == {GOSSIP_PORT}
+    for _, container in containers_of(built[name]):
+        assert {port["containerPort"] for port in container.get("ports", [])} <= {GOSSIP_PORT}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_selectors_find_the_pods(built, name):
+    labels = workload(built[name])["spec"]["template"]["metadata"]["labels"]
+    selectors = []
+    for item in built[name]:
+        spec = item.get("spec", {})
+        selectors += [spec["selector"]] if item["kind"] == "Service" else []
+        selectors += [spec[key]["matchLabels"] for key in ("selector", "podSelector")
+                      if "matchLabels" in spec.get(key, {})]
+        selectors += [spread["labelSelector"]["matchLabels"] for spread in
+                      spec.get("template", {}).get("spec", {}).get("topologySpreadConstraints", [])]
+    assert selectors and all(selector.items() <= labels.items() for selector in selectors)
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_image_is_this_version_s_and_is_not_pulled_again(built, name):
+    for _, container in containers_of(built[name]):
+        assert container["image"] == f"cserf:{version()}"
+        assert container["imagePullPolicy"] == "IfNotPresent"
+
+
+def test_seed_and_version_agree():
+    for name in SEED[1:]:
+        assert {container["image"] for _, container in containers_of(parse(seed(name)))} == \
+            {f"cserf:{version()}"}
+
+
+def keys_of_the_agent():
+    """The names of the variables, by the table of keys in the source."""
+    table = (REPOSITORY / "src/agent/config.c").read_text("utf-8")
+    table = table[table.index("config_keys[] = {"):table.index("CONFIG_KEY_COUNT = ")]
+    names = re.findall(r'(?:\{|KEY\w*\()"([\w.]+)"', table)
+    assert len(names) > 40
+    return {"SERF_AGENT_" + name.upper().replace(".", "_") for name in names}
+
+
+def settings(objects):
+    """The environment of the agent's container; what a field gives is None."""
+    values = {}
+    maps = {item["metadata"]["name"]: item["data"] for item in objects
+            if item["kind"] == "ConfigMap"}
+    agent = agent_of(objects)
+    for source in agent.get("envFrom", []):
+        values.update(maps[source["configMapRef"]["name"]])
+    values.update({entry["name"]: entry.get("value") for entry in agent.get("env", [])})
+    return values
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_setting_is_one_that_the_agent_knows(built, name):
+    known = keys_of_the_agent()
+    unknown = [key for key in settings(built[name]) if key.startswith("SERF_AGENT_")
+               and not key.startswith("SERF_AGENT_TAG_") and key not in known]
+    assert not unknown
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_a_cluster_has_a_label_of_its_namespace(built, name):
+    """A variable is put into another's value only when it stands before it."""
+    names = [entry["name"] for entry in agent_of(built[name])["env"]]
+    assert settings(built[name])["SERF_AGENT_LABEL"] == "$(SERF_AGENT_TAG_NAMESPACE)/serf"
+    assert names.index("SERF_AGENT_TAG_NAMESPACE") < names.index("SERF_AGENT_LABEL")
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_members_find_each_other_by_the_headless_service(built, name):
+    service = next(item for item in built[name] if item["kind"] == "Service")
+    first = settings(built[name])["SERF_AGENT_RETRY_JOIN"].splitlines()[0]
+    assert first == service["metadata"]["name"]
+    assert service["spec"]["clusterIP"] == "None"
+    assert service["spec"]["publishNotReadyAddresses"] is True
+
+
+def test_the_daemonset_is_encrypted_as_it_is_on_the_node_s_network(built):
+    pod = workload(built["overlays/daemonset"])["spec"]["template"]["spec"]
+    values = settings(built["overlays/daemonset"])
+    assert pod["hostNetwork"] is True
+    assert values["SERF_AGENT_KEYRING_FILE"] == "/keyring/keyring.json"
+    assert values["SERF_AGENT_RPC_ADDR"].startswith("unix:")
+    assert values["SERF_RPC_ADDR"] == values["SERF_AGENT_RPC_ADDR"]
+
+
+def test_no_other_pod_is_on_the_node_s_network(built):
+    assert not [name for name in BUILT if name != "overlays/daemonset" and
+                workload(built[name])["spec"]["template"]["spec"].get("hostNetwork")]
+
+
+def test_the_statefulset_keeps_its_snapshot(built):
+    item = workload(built["overlays/statefulset"])
+    claim = item["spec"]["volumeClaimTemplates"][0]["metadata"]["name"]
+    mount = agent_of(built["overlays/statefulset"])["volumeMounts"][0]
+    assert item["spec"]["podManagementPolicy"] == "Parallel" and mount["name"] == claim
+    path = settings(built["overlays/statefulset"])["SERF_AGENT_SNAPSHOT_PATH"]
+    assert path.startswith(mount["mountPath"] + "/")
+
+
+def test_a_changed_setting_rolls_the_pods(built):
+    """The name of the settings' map depends on what is in it."""
+    names = {settings_map["metadata"]["name"] for objects in built.values()
+             for settings_map in objects if settings_map["kind"] == "ConfigMap"}
+    assert all(re.fullmatch(r"serf-settings-\w{10}", name) for name in names) and len(names) > 1
