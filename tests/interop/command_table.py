@@ -68,6 +68,8 @@ OWN_NAME = "an own name with a slash or a control character"
 NAME_SIZE = "bytes of a member's name"
 NO_EFFECT = "`enable_compression`, `disable_coordinates` and `validate_node_names` have no effect"
 EXPLICIT_FALSE = "an explicit `false` in a later file changes nothing"
+NO_HTTP = "no HTTP"
+BARE_ADDRESS = "`-bind=::1` is refused: too many colons"
 NOBODY_NAMED = "joining an empty address looks it up"
 
 # A mask that hides a difference, and what is said about it.
@@ -136,21 +138,10 @@ def call(name, to, *flags):
 
 ROWS_OF_THE_TABLE = [
     # --- the front door ---
-    same("", NONE),
-    same("help", NONE),
-    same("help members", NONE),
-    same("-h", NONE),
-    same("-help", NONE),
-    same("--help", NONE),
-    same("bogus", NONE),
-    same("bogus -h", NONE),
-    same("-bogus", NONE),
-    same("-version", NONE),
-    same("MEMBERS", NONE),
-    same("member", NONE),
-    same("''", NONE),
-    same("--", NONE),
-    same("-- members", NONE),
+    # The list of commands is the answer to all of these, and ours has one more.
+    *[differs(NO_HTTP, words, NONE) for words in
+      ("", "help", "help members", "-h", "-help", "--help", "bogus", "bogus -h", "-bogus",
+       "-version", "MEMBERS", "member", "''", "--", "-- members")],
     same("version", NONE, NUMBERS),
     same("version x -bogus", NONE, NUMBERS),
     same("-v", NONE, NUMBERS),
@@ -228,8 +219,9 @@ ROWS_OF_THE_TABLE = [
     *[same(call(name, "{nobody}:7373"), NONE) for name in CLIENTS],
     *[same(f"members -rpc-addr={to}", NONE, RESOLVER, WORDS) for to in
       ("''", "foo", "127.0.0.1", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:-1", "127.0.0.1:abc",
-       "no-such-host.invalid:7373", "::1", "::1:7373", "[::1]", "[::1]:7", "[::1", "[::1]x:7",
-       "127.0.0.1:1:2", "[127.0.0.1]:1", "256.1.1.1:1", "'a b:1'", ":1", "localhost:1")],
+       "no-such-host.invalid:7373", "[::1]:7", "[::1", "[::1]x:7", "[127.0.0.1]:1", "256.1.1.1:1", "'a b:1'", ":1", "localhost:1")],
+    *[hints(f"members -rpc-addr={to}", NONE) for to in ("::1:7373", "127.0.0.1:1:2")],
+    *[differs(BARE_ADDRESS, f"members -rpc-addr={to}", NONE) for to in ("::1", "[::1]")],
     *[same(call(name, "{closer}"), NONE) for name in CLIENTS],
     *[same(call(name, "{noise}"), NONE) for name in ("members", "monitor", "query")],
     same("members", NONE, variables=(("SERF_RPC_ADDR", "127.0.0.1:2"),)),
@@ -524,11 +516,11 @@ ROWS_OF_THE_TABLE += [
     remedied("-encrypt=!!!"),
     remedied("-encrypt=YWJj"),
     refused("-bind=203.0.113.9"),
-    remedied("-bind=::1"),
+    remedied("-bind=::1:7946"),
     refused("-bind=127.0.0.1:x", differs=PORTS),
     refused("-bind=127.0.0.1:99999", differs=PORTS),
     refused("-bind=no-such-host.invalid", RESOLVER),
-    remedied("-advertise=::1"),
+    remedied("-advertise=::1:7946"),
     refused("-advertise=127.0.0.1:x", differs=PORTS),
     refused("-advertise=no-such-host.invalid", RESOLVER),
     remedied("-iface=nope0"),
@@ -579,7 +571,7 @@ ROWS_OF_THE_TABLE += [
     *[remedied_file(content) for content in
       ('{"enable_syslog": true, "syslog_facility": "BOGUS"}', '{"event_handlers": ["bogus=x"]}',
        '{"tags": {"a": "b"}, "tags_file": "x"}', '{"interface": "nope0"}',
-       '{"encrypt_key": "!!!"}', '{"advertise": "::1"}')],
+       '{"encrypt_key": "!!!"}', '{"advertise": "::1:7946"}')],
     *[refused_file(f'{{"{key}": {value}}}', differs=TYPES) for kind, keys in KEYS_OF_TYPES.items()
       for key in keys for value in WRONG[kind]],
 
