@@ -233,7 +233,7 @@ struct serf_stats {
     uint32_t intent_queue, event_queue, query_queue;
     uint64_t coordinate_resets;
     bool encrypted;
-    /* Since the start; see struct swim_counters. */
+    /* Since the start; see struct swim_metrics. */
     uint64_t plaintext_accepted, unlabelled_accepted, labels_refused, answers_withheld;
     /* For whoever watches that nothing goes back and nothing grows without end. */
     uint32_t incarnation;

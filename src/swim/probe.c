@@ -290,7 +290,7 @@ static bool may_answer_elsewhere(struct swim *swim, const struct endpoint *to)
         return true;
     }
     char text[ENDPOINT_TEXT_SIZE];
-    swim->counters.answers_withheld++;
+    swim->metrics.answers_withheld++;
     swim_log_limited(swim, LIMITED_LIMIT, LOG_LEVEL_WARN,
                      "memberlist: Not answering %s, for whom others say they ask: %u such answers "
                      "in a second are the limit",

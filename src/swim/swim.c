@@ -287,12 +287,12 @@ void swim_packet(struct swim *swim, const struct endpoint *from, struct span dat
     struct packet_reader reader;
     struct packet_problem problem = packet_open(&reader, &swim->codec, datagram);
     if (problem.error != PACKET_OK) {
-        swim->counters.labels_refused += problem.error == PACKET_LABEL_UNACCEPTABLE;
+        swim->metrics.labels_refused += problem.error == PACKET_LABEL_UNACCEPTABLE;
         log_packet_problem(swim, from, &problem);
         return;
     }
-    swim->counters.plaintext_accepted += reader.was_plain;
-    swim->counters.unlabelled_accepted += reader.was_unlabelled;
+    swim->metrics.plaintext_accepted += reader.was_plain;
+    swim->metrics.unlabelled_accepted += reader.was_unlabelled;
     struct heard heard[HEARD_AHEAD];
     size_t count = 0;
     struct span message;

@@ -123,14 +123,6 @@ struct move {
     uint64_t quiet_until; /* somebody answered: ask no more until then */
 };
 
-/* What happened, ever. */
-struct swim_counters {
-    uint64_t plaintext_accepted;  /* packets and streams, although there is a key */
-    uint64_t unlabelled_accepted; /* likewise, although there is a label */
-    uint64_t labels_refused;      /* packets and streams, for their label or for having none */
-    uint64_t answers_withheld;    /* to third parties, above ANSWERS_ELSEWHERE_MAX */
-};
-
 struct swim {
     struct swim_config config; /* name and meta are not used after swim_init */
     struct swim_hooks hooks;
@@ -165,7 +157,6 @@ struct swim {
     uint32_t push_pulls; /* incoming ones under way */
     size_t stream_bytes; /* held by all readers */
 
-    struct swim_counters counters;
     struct {
         uint64_t since; /* one second long */
         uint32_t count;

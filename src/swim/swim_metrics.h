@@ -26,6 +26,10 @@ struct swim_metrics {
     uint64_t degraded_probes;   /* begun while the own health was bad: they may take longer */
     uint64_t degraded_timeouts; /* suspicions that ran out without the confirmations wanted */
     uint64_t gossip_ticks;
+    uint64_t plaintext_accepted;    /* packets and streams, although there is a key */
+    uint64_t unlabelled_accepted;   /* likewise, although there is a label */
+    uint64_t labels_refused;        /* packets and streams, for their label or for having none */
+    uint64_t answers_withheld;      /* to third parties, above ANSWERS_ELSEWHERE_MAX */
     struct measurements probes;     /* nanoseconds from the ping to the verdict */
     struct measurements push_pulls; /* nanoseconds from the connect to the end, of our own */
     struct measurements broadcasts; /* waiting, at each check of the queues */

@@ -341,7 +341,7 @@ static void reader_failed(struct swim *swim, struct sync *sync)
         unexpected_reply(swim, sync, problem->number);
         return;
     }
-    swim->counters.labels_refused += problem->error == STREAM_LABEL_UNACCEPTABLE;
+    swim->metrics.labels_refused += problem->error == STREAM_LABEL_UNACCEPTABLE;
     buffer_reset(&swim->scratch);
     stream_problem_text(problem, &swim->scratch);
     struct buffer words; /* the scratch is needed for the answer */
@@ -369,8 +369,8 @@ static void warn_of_size(struct swim *swim, struct sync *sync)
 static void count_protection(struct swim *swim, const struct sync *sync)
 {
     bool has_label = sync->kind != SYNC_INCOMING || sync->reader.has_label;
-    swim->counters.plaintext_accepted += sync->reader.was_plain;
-    swim->counters.unlabelled_accepted += swim->codec.label.size > 0 && !has_label;
+    swim->metrics.plaintext_accepted += sync->reader.was_plain;
+    swim->metrics.unlabelled_accepted += swim->codec.label.size > 0 && !has_label;
 }
 
 static void take_progress(struct swim *swim, struct sync *sync, enum stream_progress progress)
