@@ -149,16 +149,18 @@ static void log_event(struct agent *agent, struct span kind, struct span name,
                       const uint64_t *ltime)
 {
     struct buffer *text = &agent->event_text;
-    char number[24];
+    char number[24] = "";
     buffer_reset(text);
-    buffer_printf(text, "agent: Received event: %.*s", SPAN_PRINT(kind));
+    buffer_append_text(text, "agent: Received event: ");
+    buffer_append_span(text, kind);
     if (ltime) {
         buffer_append_text(text, ": ");
         buffer_append_span(text, name);
-        snprintf(number, sizeof(number), "%llu", (unsigned long long)*ltime);
     }
+    if (ltime && agent_log_has_fields(agent->log))
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)*ltime);
     const struct log_field fields[] = {
-        {"event", kind}, {"name", name}, {"ltime", span_text(ltime ? number : "")}};
+        {"event", kind}, {"name", name}, {"ltime", span_text(number)}};
     agent_log_write_fields(agent->log, LOG_LEVEL_INFO, buffer_span(text), fields, ltime ? 3 : 1);
 }
 

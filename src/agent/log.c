@@ -570,6 +570,11 @@ void agent_log_write(struct agent_log *log, enum log_level level, struct span te
     agent_log_write_fields(log, level, text, NULL, 0);
 }
 
+bool agent_log_has_fields(const struct agent_log *log)
+{
+    return log->format == LOG_FORMAT_JSON;
+}
+
 void agent_log_write_fields(struct agent_log *log, enum log_level level, struct span text,
                             const struct log_field *fields, size_t field_count)
 {

@@ -58,7 +58,9 @@ void agent_log_write(struct agent_log *log, enum log_level level, struct span te
 void agent_log_printf(struct agent_log *log, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* The fields are what the text says, once more; only JSON has them. */
+/* The fields are what the text says, once more; only JSON has them, and only when
+ * agent_log_has_fields does anybody look at them. */
+bool agent_log_has_fields(const struct agent_log *log);
 void agent_log_write_fields(struct agent_log *log, enum log_level level, struct span text,
                             const struct log_field *fields, size_t field_count);
 
