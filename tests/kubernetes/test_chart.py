@@ -8,11 +8,13 @@ import pytest
 from agents import OURS, environment, run, wait_until
 from containers import version
 from manifests import FOLDER, containers_of, must, parse, problems, require_tools, tool
-from test_manifests import GOSSIP_PORT, keys_of_the_agent, workload
+from test_manifests import (HTTP_PORT, agent_of, check_exposure, check_policy, check_probes,
+                            keys_of_the_agent, service_of, settings, workload)
 from test_pods import POD, for_this_machine
 
 CHART = FOLDER / "helm/serf"
 KEYRING = "encryption.keyringSecret=serf-keyring"
+MONITORING = ("serviceMonitor", "prometheusRule", "dashboard")
 FLAVOURS = {
     "plain": [],
     "statefulset": ["--set=kind=StatefulSet"],
@@ -23,7 +25,8 @@ FLAVOURS = {
             "--set=nodeSelector.disk=ssd", "--set=imagePullSecrets[0].name=pull",
             "--set=podAnnotations.team=a", "--set=tolerations[0].operator=Exists",
             "--set=affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution=null",
-            "--set-string=settings.retry_join=a\nb"],
+            "--set-string=settings.retry_join=a\nb", *(f"--set=monitoring.{kind}.enabled=true"
+                                                       for kind in MONITORING)],
 }
 
 
@@ -47,7 +50,7 @@ def test_what_is_rendered_passes_strict_validation(rendered):
     assert problems(rendered) == []
 
 
-def test_pods_are_restricted_and_only_gossip_is_exposed(rendered):
+def test_pods_are_restricted(rendered):
     for item, container in containers_of(rendered):
         pod = item["spec"] if item["kind"] == "Pod" else item["spec"]["template"]["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -56,16 +59,50 @@ def test_pods_are_restricted_and_only_gossip_is_exposed(rendered):
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["image"] == f"cserf:{version()}"
         assert "cpu" not in container["resources"]["limits"]
-        assert {port["containerPort"] for port in container.get("ports", [])} <= {GOSSIP_PORT}
-    for item in rendered:
-        if item["kind"] == "Service":
-            assert {port["port"] for port in item["spec"]["ports"]} == {GOSSIP_PORT}
+
+
+def test_only_gossip_and_http_are_exposed(rendered):
+    check_exposure(rendered)
+    policies = [item for item in rendered if item["kind"] == "NetworkPolicy"]
+    assert bool(policies) == (workload(rendered)["kind"] != "DaemonSet")
+    for policy in policies:
+        check_policy(policy)
+
+
+def test_probes_ask_for_health_where_the_agent_tells_of_it(rendered):
+    on_node = workload(rendered)["kind"] == "DaemonSet"
+    check_probes(agent_of(rendered), settings(rendered), on_node)
+
+
+def test_another_http_port_is_meant_everywhere_but_at_the_service():
+    def objects(*words):
+        return parse(must("helm", "template", "my", CHART, "--set=http.port=8000", *words))
+    plain = objects()
+    policy = next(item for item in plain if item["kind"] == "NetworkPolicy")
+    ports = [port["containerPort"] for port in agent_of(plain)["ports"]]
+    assert settings(plain)["SERF_AGENT_HTTP_ADDR"] == ":8000" and 8000 in ports
+    assert policy["spec"]["ingress"][1]["ports"] == [{"protocol": "TCP", "port": 8000}]
+    port = service_of(plain, "-http")["spec"]["ports"][0]
+    assert (port["port"], port["targetPort"]) == (HTTP_PORT, "serf-http")
+    node = settings(objects("--set=kind=DaemonSet", f"--set={KEYRING}"))
+    assert node["SERF_AGENT_HTTP_ADDR"] == node["SERF_HTTP_ADDR"] == "127.0.0.1:8000"
+
+
+def test_who_may_ask_over_http_can_be_chosen_and_may_be_nobody():
+    def ingress(*words):
+        objects = parse(must("helm", "template", "my", CHART, *words))
+        policy = next(item for item in objects if item["kind"] == "NetworkPolicy")
+        return policy["spec"]["ingress"]
+    chosen = ingress("--set=networkPolicy.httpFrom[0].podSelector.matchLabels.team=a")
+    assert chosen[1]["from"][0]["podSelector"] == {"matchLabels": {"team": "a"}}
+    assert len(ingress("--set=networkPolicy.httpFrom=null")) == 1
 
 
 def test_the_pod_of_helm_test_is_a_member_but_not_the_workload_s(rendered):
     test = next(item for item in rendered if item["kind"] == "Pod")["metadata"]["labels"]
-    service = next(item for item in rendered if item["kind"] == "Service")
-    assert service["spec"]["selector"].items() <= test.items()
+    members, http = service_of(rendered, "-members"), service_of(rendered, "-http")
+    assert members["spec"]["selector"].items() <= test.items()
+    assert not http or not http["spec"]["selector"].items() <= test.items()
     assert not workload(rendered)["spec"]["selector"]["matchLabels"].items() <= test.items()
 
 
@@ -119,6 +156,9 @@ def test_a_changed_setting_rolls_the_pods():
     (["--set=replicas=0"], "replicas"),
     (["--set=replica=3"], "replica"),
     (["--set=settings.encrypt_key=abc"], "encrypt_key"),
+    (["--set=settings.http_addr=:80"], "http_addr"),
+    (["--set=kind=DaemonSet", f"--set={KEYRING}",
+      "--set=monitoring.serviceMonitor.enabled=true"], "serviceMonitor"),
     (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
 ])
 def test_values_that_make_no_sense_are_refused(words, reason):

@@ -36,6 +36,8 @@ def test_it_runs_the_agent_as_nobody_special(image):
     assert config["User"] == "7946:7946"
     assert config["Entrypoint"] == ["/app/boot"]
     assert "PATH=/app:" in " ".join(config["Env"])
+    assert "SERF_AGENT_HTTP_ADDR=:7374" in config["Env"]
+    assert set(config["ExposedPorts"]) == {"7946/tcp", "7946/udp", "7374/tcp"}
     labels = config["Labels"]
     assert labels["org.opencontainers.image.version"] == version()
     assert labels["org.opencontainers.image.licenses"] == "MPL-2.0"
@@ -80,6 +82,7 @@ def test_three_form_a_cluster_and_one_that_is_stopped_has_left(containers):
         pods[name] = containers.run(
             DEFAULT, f"-rpc-addr={host}:7373", "-retry-interval=1s",
             options=["--env", f"SERF_AGENT_NODE_NAME={name}", "--env", f"SERF_AGENT_BIND={host}",
+                     "--env", f"SERF_AGENT_HTTP_ADDR={host}:7374",
                      "--env", "SERF_SERVICE_HOST=127.0.7.1"])
 
     def agreed(names, status):
@@ -89,10 +92,22 @@ def test_three_form_a_cluster_and_one_that_is_stopped_has_left(containers):
         return look
     everybody = dict.fromkeys(members, "alive")
     wait_until(agreed(members, everybody), 70, "three containers are one cluster")
+    for name, host in members.items():
+        health = pods[name].run("serf", "health", f"-http-addr={host}")
+        assert (health.returncode, health.stdout) == (0, "ready\n"), health.stderr
     assert pods["pod-3"].stop() == 0
     wait_until(agreed(("pod-1", "pod-2"), {**everybody, "pod-3": "left"}), 70,
                "the others know that it left")
     assert "serf: EventMemberFailed" not in pods["pod-1"].log()
+
+
+def test_the_minimal_one_tells_of_its_health_without_a_shell(containers):
+    pod = containers.run(MINIMAL, "-bind=127.0.8.3", "-rpc-addr=127.0.8.3:7373")
+
+    def ready():
+        done = pod.run("serf", "health")
+        return done.returncode == 0, done.stdout + done.stderr
+    wait_until(ready, 70, "the agent is ready")
 
 
 def test_handlers_run_in_the_default_one(containers):

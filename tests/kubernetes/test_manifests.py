@@ -14,6 +14,7 @@ OVERLAYS = sorted(path.parent.relative_to(FOLDER).as_posix()
                   for path in FOLDER.glob("overlays/*/kustomization.yaml"))
 BUILT = ["base", *OVERLAYS]
 GOSSIP_PORT = 7946
+HTTP_PORT = 7374
 WORKLOADS = ("Deployment", "DaemonSet", "StatefulSet")
 
 
@@ -36,6 +37,12 @@ def workload(objects):
     found = [item for item in objects if item["kind"] in WORKLOADS]
     assert len(found) == 1
     return found[0]
+
+
+def service_of(objects, ending):
+    """The Service whose name ends so, or None."""
+    return next((item for item in objects if item["kind"] == "Service"
+                 and item["metadata"]["name"].endswith(ending)), None)
 
 
 def agent_of(objects):
@@ -126,13 +133,71 @@ def test_a_pod_has_the_time_to_leave(built, name):
 
 
 @pytest.mark.parametrize("name", BUILT)
-def test_only_gossip_is_exposed(built, name):
-    """The RPC port is for the pod alone."""
-    for item in built[name]:
-        if item["kind"] == "Service":
-            assert {port["port"] for port in item["spec"]["ports"]} == {GOSSIP_PORT}
-    for _, container in containers_of(built[name]):
-        assert {port["containerPort"] for port in container.get("ports", [])} <= {GOSSIP_PORT}
+def test_only_gossip_and_http_are_exposed(built, name):
+    check_exposure(built[name])
+
+
+def check_exposure(objects):
+    """The RPC port is for the pod alone, on the node's network HTTP too; members are found by one
+    Service, and clients get HTTP by another."""
+    item = workload(objects)
+    on_node = item["spec"]["template"]["spec"].get("hostNetwork", False)
+    services = [item for item in objects if item["kind"] == "Service"]
+    offered = {item["metadata"]["name"].rpartition("-")[2]:
+               {port["port"] for port in item["spec"]["ports"]} for item in services}
+    assert offered == {"members": {GOSSIP_PORT}, **({} if on_node else {"http": {HTTP_PORT}})}
+    ports = {port["containerPort"] for port in agent_of(objects)["ports"]}
+    assert ports == ({GOSSIP_PORT} if on_node else {GOSSIP_PORT, HTTP_PORT})
+    assert not [container["name"] for _, container in containers_of(objects)
+                if container.get("ports") and container != agent_of(objects)]
+    if not on_node:
+        assert service_of(objects, "-http")["spec"]["type"] == "ClusterIP"
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_clients_of_http_come_from_the_monitoring_namespace_alone(built, name):
+    policies = [item for item in built[name] if item["kind"] == "NetworkPolicy"]
+    assert policies or name in ("overlays/daemonset", "overlays/from-seed")
+    for policy in policies:
+        check_policy(policy)
+
+
+def check_policy(policy):
+    """Gossip comes from the members themselves, HTTP from who may, and nothing else comes."""
+    spec = policy["spec"]
+    gossip, http = spec["ingress"]
+    assert gossip["from"] == [{"podSelector": spec["podSelector"]}]
+    assert {port["port"] for port in gossip["ports"]} == {GOSSIP_PORT}
+    assert http["from"] == [{"namespaceSelector": {"matchLabels": {
+        "kubernetes.io/metadata.name": "monitoring"}}}]
+    assert http["ports"] == [{"protocol": "TCP", "port": HTTP_PORT}]
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_probes_ask_for_health_where_the_agent_tells_of_it(built, name):
+    pod = workload(built[name])["spec"]["template"]["spec"]
+    check_probes(agent_of(built[name]), settings(built[name]), pod.get("hostNetwork", False))
+
+
+def check_probes(agent, values, on_node):
+    """By HTTP at the pod's port, or from within the pod where HTTP is at the loopback address."""
+    probes = {kind: agent[f"{kind}Probe"] for kind in ("startup", "readiness", "liveness")}
+    if on_node:
+        asked = {kind: probe["exec"]["command"] for kind, probe in probes.items()}
+        live, ready = ["/app/serf", "health", "-live"], ["/app/serf", "health"]
+        assert values["SERF_AGENT_HTTP_ADDR"] == f"127.0.0.1:{HTTP_PORT}"
+        assert values["SERF_HTTP_ADDR"] == values["SERF_AGENT_HTTP_ADDR"]
+        assert not [kind for kind, probe in probes.items() if "httpGet" in probe]
+    else:
+        asked = {kind: probe["httpGet"]["path"] for kind, probe in probes.items()}
+        live, ready = "/health/live", "/health/ready"
+        ports = {port["name"]: port["containerPort"] for port in agent["ports"]}
+        assert values["SERF_AGENT_HTTP_ADDR"] == f":{ports['serf-http']}"
+        assert {probe["httpGet"]["port"] for probe in probes.values()} == {"serf-http"}
+    # A member that found nobody yet is not ready, and that is no reason to start it again.
+    assert asked == {"startup": live, "readiness": ready, "liveness": live}
+    liveness = probes["liveness"]
+    assert liveness["periodSeconds"] * liveness["failureThreshold"] >= 120
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -141,6 +206,8 @@ def test_selectors_find_the_pods(built, name):
     selectors = []
     for item in built[name]:
         spec = item.get("spec", {})
+        if item["kind"] == "ServiceMonitor":
+            continue
         selectors += [spec["selector"]] if item["kind"] == "Service" else []
         selectors += [spec[key]["matchLabels"] for key in ("selector", "podSelector")
                       if "matchLabels" in spec.get(key, {})]
@@ -201,7 +268,7 @@ def test_a_cluster_has_a_label_of_its_namespace(built, name):
 
 @pytest.mark.parametrize("name", BUILT)
 def test_members_find_each_other_by_the_headless_service(built, name):
-    service = next(item for item in built[name] if item["kind"] == "Service")
+    service = service_of(built[name], "-members")
     first = settings(built[name])["SERF_AGENT_RETRY_JOIN"].splitlines()[0]
     assert first == service["metadata"]["name"]
     assert service["spec"]["clusterIP"] == "None"
@@ -234,5 +301,6 @@ def test_the_statefulset_keeps_its_snapshot(built):
 def test_a_changed_setting_rolls_the_pods(built):
     """The name of the settings' map depends on what is in it."""
     names = {settings_map["metadata"]["name"] for objects in built.values()
-             for settings_map in objects if settings_map["kind"] == "ConfigMap"}
+             for settings_map in objects if settings_map["kind"] == "ConfigMap"
+             and settings_map["metadata"]["name"] != "serf-dashboard"}
     assert all(re.fullmatch(r"serf-settings-\w{10}", name) for name in names) and len(names) > 1

@@ -28,6 +28,23 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{/* On the node's network it is for the pod alone. */}}
+{{- define "serf.httpAddress" -}}
+{{ ternary "127.0.0.1" "" (eq .Values.kind "DaemonSet") }}:{{ .Values.http.port }}
+{{- end }}
+
+{{/* A probe of one path; `serf health` asks the same from within the pod. */}}
+{{- define "serf.healthProbe" -}}
+{{- if eq (index . 0) "DaemonSet" -}}
+exec:
+  command: ["/app/serf", "health"{{ if eq (index . 1) "live" }}, "-live"{{ end }}]
+{{- else -}}
+httpGet:
+  path: /health/{{ index . 1 }}
+  port: serf-http
+{{- end }}
+{{- end }}
+
 {{- define "serf.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}
