@@ -250,6 +250,8 @@ void dns_write_question(struct dns_writer *writer, const struct dns_question *qu
     buffer_append_u16(writer->out, question->class);
 }
 
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff}; /* RFC 4291, 2.5.5.2 */
+
 void dns_write_record(struct dns_writer *writer, const struct dns_record *record)
 {
     struct buffer *out = writer->out;
@@ -261,8 +263,12 @@ void dns_write_record(struct dns_writer *writer, const struct dns_record *record
     size_t size_at = out->size;
     buffer_append_u16(out, 0);
     switch (record->type) {
-    case DNS_TYPE_A:
     case DNS_TYPE_AAAA:
+        if (record->address.address_size == 4) /* an IPv4 address in IPv6, as it was read */
+            buffer_append(out, mapped_prefix, sizeof mapped_prefix);
+        buffer_append(out, record->address.address, record->address.address_size);
+        break;
+    case DNS_TYPE_A:
         buffer_append(out, record->address.address, record->address.address_size);
         break;
     case DNS_TYPE_SRV:

@@ -103,6 +103,8 @@ DNS = {
     dns_record(dns_name("box"), 1, b"\x0a\0\0\x03") +
     dns_record(dns_name("box"), 28, b"\xfd" + bytes(14) + b"\1") +
     dns_record(b"\2n1" + POINTER, 16, b"\4text"),
+    "mapped": struct.pack(">6H", 1, 0x8400, 0, 1, 0, 0) +
+    dns_record(dns_name("box"), 28, bytes(10) + b"\xff\xff\x0a\0\0\3"),
     "loop": struct.pack(">6H", 1, 0x8400, 0, 1, 0, 0) + dns_record(POINTER, 5, POINTER),
 }
 

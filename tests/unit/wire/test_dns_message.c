@@ -199,6 +199,27 @@ static void what_is_written_can_be_read(void **state)
     buffer_fini(&out);
 }
 
+/* ::ffff:10.0.0.3 is kept as the IPv4 address that it is, and told as it came. */
+static void an_ipv4_address_in_ipv6_is_written_as_it_was_read(void **state)
+{
+    (void)state;
+    struct buffer out;
+    struct dns_writer writer;
+    struct dns_reader reader;
+    struct dns_record again, record = {.name = name_of("host"), .type = DNS_TYPE_AAAA};
+    static const uint8_t mapped[16] = {[10] = 0xff, [11] = 0xff, 10, 0, 0, 3};
+    assert_true(endpoint_from_bytes(&record.address, span_make(mapped, sizeof mapped), 0));
+    buffer_init(&out, 512);
+    dns_begin(&writer, &out, 7, DNS_FLAG_RESPONSE);
+    dns_write_record(&writer, &record);
+    assert_true(dns_end(&writer));
+    assert_true(dns_open(&reader, buffer_span(&out)));
+    assert_true(dns_next_record(&reader, &again));
+    assert_true(span_equal(again.data, span_make(mapped, sizeof mapped)));
+    assert_true(endpoint_address_equal(&again.address, &record.address));
+    buffer_fini(&out);
+}
+
 static void a_buffer_that_is_too_small_is_told(void **state)
 {
     (void)state;
@@ -226,6 +247,7 @@ int main(void)
         cmocka_unit_test(a_pointer_that_does_not_lead_back_is_refused),
         cmocka_unit_test(data_of_the_wrong_size_is_refused),
         cmocka_unit_test(what_is_written_can_be_read),
+        cmocka_unit_test(an_ipv4_address_in_ipv6_is_written_as_it_was_read),
         cmocka_unit_test(a_buffer_that_is_too_small_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
