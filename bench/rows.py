@@ -195,10 +195,11 @@ def packet_rows(bench):
 
 
 def growth_per_member(bench, program, marks):
-    """{members: bytes for each} after push/pulls of CHUNK members have told of so many."""
+    """{members: bytes for each} after push/pulls of CHUNK members have told of so many, and what
+    went wrong before the last mark, or ""."""
     agent, reader = agent_with_reader(bench, program)
+    before, growth = memory(agent.process.pid)["Anonymous"], {}
     try:
-        before, growth = memory(agent.process.pid)["Anonymous"], {}
         for first in range(0, max(marks), CHUNK):
             exchange(agent, exchange_of(first, CHUNK))
             wait_known(reader, 1 + first + CHUNK)
@@ -206,7 +207,9 @@ def growth_per_member(bench, program, marks):
                 time.sleep(SETTLE_SECONDS)
                 grown = memory(agent.process.pid)["Anonymous"] - before
                 growth[first + CHUNK] = grown / (first + CHUNK)
-        return growth
+        return growth, ""
+    except TimeoutError as problem:
+        return growth, str(problem)
     finally:
         reader.close()
         agent.end()
@@ -215,11 +218,15 @@ def growth_per_member(bench, program, marks):
 def member_rows(bench):
     marks = (CHUNK, bench.scale.members)
     with Traffic("peers", PEER_PORT):
-        ours, reference = [growth_per_member(bench, program, marks)
-                           for program in bench.programs]
+        (ours, our_problem), (reference, problem) = [growth_per_member(bench, program, marks)
+                                                     for program in bench.programs]
+    if our_problem or CHUNK not in reference:
+        raise TimeoutError(our_problem or problem)
     for mark in marks:
-        yield Row(f"bytes added per known member, at {mark:,}", ours[mark], reference[mark], "B",
-                  ratio=1 / 5)
+        # Where the reference did not get so far, its figure is that of the mark before.
+        yield Row(f"bytes added per known member, at {mark:,}", ours[mark],
+                  reference.get(mark, reference[CHUNK]), "B", ratio=1 / 5,
+                  note="" if mark in reference else f"the reference's at {CHUNK:,}: {problem}")
 
 
 def merge_rows(bench):
