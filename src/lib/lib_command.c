@@ -44,15 +44,22 @@ static struct command_wait *wait_new(struct cserf_member *member, const struct c
     return wait;
 }
 
-/* Whether the member can take a command. `*wait` is NULL where nobody waits for its end. */
+/* Whether the member can take a command. */
+static enum cserf_code running(const struct cserf_member *member, struct cserf_error *error)
+{
+    if (!member->node || member->freed)
+        return lib_fail(error, CSERF_CLOSED, "the member has stopped");
+    return CSERF_OK;
+}
+
+/* The same; `*wait` is NULL where nobody waits for the command's end. */
 static enum cserf_code prepare(struct cserf_member *member, const struct command_wait *from,
                                struct command_wait **wait, struct cserf_error *error)
 {
     *wait = NULL;
-    if (!member->node || member->freed)
-        return lib_fail(error, CSERF_CLOSED, "the member has stopped");
-    if (!from->done && !from->join_done)
-        return CSERF_OK;
+    enum cserf_code code = running(member, error);
+    if (code != CSERF_OK || (!from->done && !from->join_done))
+        return code;
     *wait = wait_new(member, from);
     return *wait ? CSERF_OK : lib_no_memory(error);
 }
@@ -116,14 +123,12 @@ enum cserf_code cserf_member_retry_join(struct cserf_member *member, const char 
                                         size_t count, uint32_t interval_ms, uint32_t max_attempts,
                                         bool replay, struct cserf_error *error)
 {
-    const struct command_wait from = {0};
-    struct command_wait *wait;
     struct span spans[JOIN_ADDRESSES_MAX];
     enum cserf_code code = spans_of(addresses, count, spans, error);
     if (code == CSERF_OK && member->retry_join)
         code = lib_fail(error, CSERF_INVALID, "a member tries to join once, at its start");
     if (code == CSERF_OK)
-        code = prepare(member, &from, &wait, error);
+        code = running(member, error);
     if (code != CSERF_OK)
         return code;
     member->retry_join = true;
@@ -190,10 +195,8 @@ enum cserf_code cserf_member_user_event(struct cserf_member *member, const char 
                                         const void *payload, size_t payload_size, bool coalesce,
                                         struct cserf_error *error)
 {
-    const struct command_wait from = {0};
-    struct command_wait *wait;
     struct buffer reason;
-    enum cserf_code code = prepare(member, &from, &wait, error);
+    enum cserf_code code = running(member, error);
     if (code != CSERF_OK)
         return code;
     buffer_init(&reason, LIB_ERROR_SIZE_MAX);
@@ -206,10 +209,8 @@ enum cserf_code cserf_member_respond(struct cserf_member *member, uint64_t query
                                      const void *payload, size_t payload_size,
                                      struct cserf_error *error)
 {
-    const struct command_wait from = {0};
-    struct command_wait *wait;
     struct buffer reason;
-    enum cserf_code code = prepare(member, &from, &wait, error);
+    enum cserf_code code = running(member, error);
     if (code != CSERF_OK)
         return code;
     buffer_init(&reason, LIB_ERROR_SIZE_MAX);
@@ -253,12 +254,9 @@ uint64_t cserf_member_query(struct cserf_member *member, const char *name, const
                             cserf_answer_callback *callback, void *context,
                             struct cserf_error *error)
 {
-    const struct command_wait from = {0};
-    struct command_wait *wait;
     struct query_spans spans;
     struct cserf_query_options full = query_options_of(options);
-    if (prepare(member, &from, &wait, error) != CSERF_OK ||
-        query_spans_of(&full, &spans, error) != CSERF_OK)
+    if (running(member, error) != CSERF_OK || query_spans_of(&full, &spans, error) != CSERF_OK)
         return 0;
     struct asked_query *asked = asked_new(member, callback, context);
     if (!asked) {

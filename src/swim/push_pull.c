@@ -249,9 +249,10 @@ void push_pull_merge_slice(struct swim *swim, struct sync *sync)
     timer_set(&swim->timers, &sync->timer, swim->now);
 }
 
-enum { STATE_SIZE_MIN = 16 }; /* bytes of a member in a state: more than its keys take alone */
+enum { STATE_SIZE_MIN = 64 }; /* bytes of a member in a state: 42 of keys, an address, versions */
 
-/* A state tells of so many members at most; the count in its header is only a peer's word. */
+/* What is reserved stays in proportion to what came: a peer may count values that are no members.
+ */
 static void expect_members(struct swim *swim, const struct push_pull_header *header, size_t size)
 {
     uint64_t count = size / STATE_SIZE_MIN;
