@@ -159,6 +159,10 @@ def test_json_and_a_monitor_are_independent(cluster):
         client.call("monitor", {"LogLevel": "INFO"})
         while b"[INFO] agent: Received event: member-join" not in client.next_record()["Log"]:
             pass
+    agent.cli("event", "-coalesce=false", "deploy", "now")
+    [line] = agent.wait_log('"message":"Received event: user-event: deploy"')
+    fields = json.loads(line)["fields"]
+    assert fields == {"event": "user-event", "name": "deploy", "ltime": "1"}
 
 
 def test_a_reload_joins_new_addresses(cluster, tmp_path):

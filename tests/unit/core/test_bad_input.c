@@ -303,12 +303,17 @@ static void a_leave_from_behind_a_full_queue_still_ends(void **state)
     network_free(network);
 }
 
-static uint32_t depth_after_a_storm(const struct serf_config *config)
+static uint32_t depth_after_a_storm(const struct serf_config *config, uint32_t members)
 {
     struct network *network = network_new(22);
     struct serf_stats stats;
     network_start(network, 0, "a", config);
-    network_start(network, 1, "b", config);
+    for (uint32_t i = 1; i < members; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%u", i);
+        struct alive_message alive = valid_alive(name);
+        send(network, MESSAGE_ALIVE, &alive_structure, &alive);
+    }
     for (int i = 0; i < 2000; i++) {
         char name[32];
         snprintf(name, sizeof name, "stranger-%d", i);
@@ -325,10 +330,10 @@ static void a_queue_holds_what_its_limits_say(void **state)
     (void)state;
     struct serf_config config = network_config();
     config.max_queue_depth = 100;
-    assert_in_range(depth_after_a_storm(&config), 100, 100 + 256);
-    config.min_queue_depth =
-        700; /* more than twice the members: it counts, and the other no more */
-    assert_in_range(depth_after_a_storm(&config), 700, 700 + 256);
+    assert_in_range(depth_after_a_storm(&config, 2), 100, 100 + 256);
+    config.min_queue_depth = 700; /* more than twice the members, and the other counts no more */
+    assert_in_range(depth_after_a_storm(&config, 2), 700, 700 + 256);
+    assert_in_range(depth_after_a_storm(&config, 600), 1200, 1200 + 256);
 }
 
 static void two_spellings_of_one_ipv4_address_are_one_address(void **state)

@@ -8,6 +8,8 @@
 #include "serf_metrics.h"
 #include "virtual_network.h"
 
+#include <stdio.h>
+
 static struct network *three(void)
 {
     struct network *network = network_new(7);
@@ -106,6 +108,22 @@ static void events_and_queries_are_counted_once_and_by_name(void **state)
     network_free(network);
 }
 
+static void names_beyond_a_hundred_are_counted_together(void **state)
+{
+    (void)state;
+    struct name_counts counts = {0};
+    for (int round = 0; round < 2; round++)
+        for (int i = 0; i < NAME_COUNTS_MAX + 50; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "e%d", i);
+            name_counts_add(&counts, span_text(name));
+        }
+    assert_int_equal(counts.count, NAME_COUNTS_MAX);
+    assert_int_equal(name_counts_value(&counts, NAME_COUNTS_MAX - 1), 2);
+    assert_int_equal(counts.other, 2 * 50);
+    name_counts_fini(&counts);
+}
+
 static void bytes_and_packets_are_what_went_over_the_links(void **state)
 {
     (void)state;
@@ -138,6 +156,7 @@ int main(void)
         cmocka_unit_test(changes_of_members_are_counted_one_by_one),
         cmocka_unit_test(a_return_within_a_minute_is_a_flap),
         cmocka_unit_test(events_and_queries_are_counted_once_and_by_name),
+        cmocka_unit_test(names_beyond_a_hundred_are_counted_together),
         cmocka_unit_test(bytes_and_packets_are_what_went_over_the_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

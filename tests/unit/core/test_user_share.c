@@ -156,6 +156,18 @@ static void a_flood_of_user_events_leaves_membership_its_part(void **state)
     end(network, &seen);
 }
 
+static void one_user_event_takes_no_more_room_than_it_needs(void **state)
+{
+    (void)state;
+    struct seen seen;
+    struct network *network = storm(&seen);
+    send_event(network, "deploy", 60);
+    network_run(network, SECONDS(1));
+    assert_true(seen.first > 0 && seen.datagrams > 5);
+    assert_true(seen.user_bytes + seen.other_bytes > seen.datagrams * 1200);
+    end(network, &seen);
+}
+
 static void without_user_messages_membership_fills_the_datagrams(void **state)
 {
     (void)state;
@@ -173,6 +185,7 @@ int main(void)
         cmocka_unit_test(a_user_event_goes_out_amid_a_storm_of_membership),
         cmocka_unit_test(a_query_of_nearly_a_datagram_goes_out_amid_a_storm),
         cmocka_unit_test(a_flood_of_user_events_leaves_membership_its_part),
+        cmocka_unit_test(one_user_event_takes_no_more_room_than_it_needs),
         cmocka_unit_test(without_user_messages_membership_fills_the_datagrams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

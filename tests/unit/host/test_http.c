@@ -60,6 +60,10 @@ static void a_head_has_at_most_eight_kibibytes(void **state)
     assert_int_equal(http_request_parse(span_make(text, HTTP_HEAD_SIZE_MAX), &request),
                      HTTP_REFUSED);
     assert_int_equal(request.status, 431);
+    memcpy(text + HTTP_HEAD_SIZE_MAX, "\n\n", 2); /* an end that comes too late */
+    assert_int_equal(http_request_parse(span_make(text, HTTP_HEAD_SIZE_MAX + 2), &request),
+                     HTTP_REFUSED);
+    assert_int_equal(request.status, 431);
 }
 
 /* --- the server --- */

@@ -4,6 +4,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
@@ -400,6 +401,37 @@ static void a_message_cut_off_anywhere_is_an_error(void **state)
     }
 }
 
+/* Keys in the usual order with short values are read by a way of their own. */
+static void a_usual_message_is_checked_as_any_other(void **state)
+{
+    (void)state;
+    struct alive_message m;
+    struct nack_message nack;
+    const char *const before =
+        "86" ADDR "a47f00000b" INCARNATION "ceffffffff" META "a16d" NODE "a161" PORT;
+    const char *const behind = "a356736ea6010502020505";
+    static const struct {
+        const char *port;
+        bool fits;
+    } ports[] = {{"7f", true},
+                 {"cd1f0a", true},
+                 {"ce0000ffff", true},
+                 {"ce00010000", false},
+                 {"cf0000000000000005", true},
+                 {"ff", false},
+                 {"a0", false}};
+    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+        char text[256];
+        snprintf(text, sizeof text, "%s%s%s", before, ports[i].port, behind);
+        assert_int_equal(read_alive(text, &m), ports[i].fits);
+        assert_true(!ports[i].fits || m.versions.size == 6);
+    }
+    assert_true(message_read(hex("81" SEQUENCE "cd0001"), &nack_structure, &nack));
+    assert_false(message_read(hex("81" SEQUENCE "cd00"), &nack_structure, &nack));
+    assert_false(message_read(hex("81" SEQUENCE "ce000000"), &nack_structure, &nack));
+    assert_false(message_read(hex("81" SEQUENCE), &nack_structure, &nack));
+}
+
 static void random_changes_never_do_harm(void **state)
 {
     (void)state;
@@ -448,6 +480,7 @@ int main(void)
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(null_and_empty_byte_strings_both_read_as_nothing),
         cmocka_unit_test(a_message_cut_off_anywhere_is_an_error),
+        cmocka_unit_test(a_usual_message_is_checked_as_any_other),
         cmocka_unit_test(random_changes_never_do_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
