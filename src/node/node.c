@@ -71,7 +71,7 @@ static void resolve(struct node *node, const struct effect *effect)
 {
     uint32_t request = effect->resolve.request;
     struct node_resolve *resolve = malloc(sizeof *resolve);
-    if (resolve && resolver_lookup(node->resolver, effect->resolve.host, effect->resolve.port,
+    if (resolve && resolver_lookup(node->resolver, effect->resolve.name, effect->resolve.port,
                                    on_resolved, resolve)) {
         *resolve = (struct node_resolve){node->resolves, &node->resolves, node, request};
         if (resolve->next)

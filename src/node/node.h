@@ -6,6 +6,7 @@
 
 #include "loop.h"
 #include "measurements.h"
+#include "resolver.h"
 #include "serf.h"
 
 struct node;
@@ -29,6 +30,11 @@ struct node_callbacks {
     /* A member has changed our keyring over the cluster: write its file, if there is one, and call
      * node_keyring_saved. */
     void (*keyring_changed)(void *context, uint32_t query);
+    /* Finds where members may be by a provider's settings ("provider=k8s ...", RESOLVE_PROVIDER),
+     * as resolver_lookup does by a name: `done` comes once, from the loop, unless the node has been
+     * freed before; false when memory is out. NULL: no provider is known. */
+    bool (*discover)(void *context, struct span settings, uint16_t port, resolver_done *done,
+                     void *done_context);
     /* The member must stop by the protocol's own decision; the owner calls node_free, at once or
      * later. */
     void (*stopped)(void *context, enum stop_reason reason);

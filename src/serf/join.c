@@ -51,9 +51,19 @@ bool joins_ignore_old(const struct serf *serf)
 /* --- what was said in the list --- */
 
 struct join_address {
-    struct span host; /* without brackets */
+    enum resolve_kind kind;
+    struct span name; /* of a host: without brackets */
     uint16_t port;
 };
+
+static bool begins_with(struct span text, const char *prefix, struct span *rest)
+{
+    size_t size = strlen(prefix);
+    if (text.size < size || memcmp(text.data, prefix, size) != 0)
+        return false;
+    *rest = span_from(text, size);
+    return true;
+}
 
 static bool parse_port(struct span text, uint16_t *port)
 {
@@ -88,9 +98,8 @@ static size_t port_colon(struct span text)
     return colons == 1 ? last_colon : text.size;
 }
 
-/* "[name/]host[:port]"; NULL when well-formed, else what is wrong. */
-static const char *parse_address(struct span text, uint16_t default_port,
-                                 struct join_address *address)
+/* "[name/]host[:port]". */
+static const char *parse_host(struct span text, struct join_address *address)
 {
     const uint8_t *slash = text.size ? memchr(text.data, '/', text.size) : NULL;
     if (slash == text.data && slash)
@@ -98,17 +107,37 @@ static const char *parse_address(struct span text, uint16_t default_port,
     if (slash)
         text = span_from(text, (size_t)(slash - text.data) + 1);
     size_t colon = port_colon(text);
-    address->port = default_port;
     if (colon < text.size && !parse_port(span_from(text, colon + 1), &address->port))
         return "the port must be a number from 0 to 65535";
-    address->host = span_make(text.data, colon);
+    address->name = span_make(text.data, colon);
     if (colon >= 2 && text.data[0] == '[' && text.data[colon - 1] == ']')
-        address->host = span_make(text.data + 1, colon - 2);
-    if (address->host.size == 0)
-        return "no host is named";
-    if (address->host.size > 253)
-        return "a host name has at most 253 characters";
+        address->name = span_make(text.data + 1, colon - 2);
     return NULL;
+}
+
+/* "[name/]host[:port]", "srv+name" or "provider=..."; NULL when well-formed, else what is wrong. */
+static const char *parse_address(struct span text, uint16_t default_port,
+                                 struct join_address *address)
+{
+    struct span rest;
+    const char *wrong = NULL;
+    *address = (struct join_address){.kind = RESOLVE_HOST, .port = default_port};
+    if (begins_with(text, "provider=", &rest)) {
+        address->kind = RESOLVE_PROVIDER;
+        address->name = text;
+        return NULL;
+    }
+    if (begins_with(text, "srv+", &rest)) {
+        address->kind = RESOLVE_SERVICE;
+        address->name = rest;
+    } else {
+        wrong = parse_host(text, address);
+    }
+    if (!wrong && address->name.size == 0)
+        return "no host is named";
+    if (!wrong && address->name.size > 253)
+        return "a host name has at most 253 characters";
+    return wrong;
 }
 
 /* --- contacts --- */
@@ -201,8 +230,9 @@ static void ask_for_name(struct serf *serf, struct join *join, uint32_t entry,
     while (serf->last_resolution == 0 ||
            number_map_find(&serf->resolutions, serf->last_resolution));
     effect->resolve.request = serf->last_resolution;
+    effect->resolve.kind = address->kind;
     effect->resolve.port = address->port;
-    if (!outbox_copy(&serf->swim.outbox, &effect->resolve.host, address->host) ||
+    if (!outbox_copy(&serf->swim.outbox, &effect->resolve.name, address->name) ||
         !number_map_insert(&serf->resolutions, serf->last_resolution, &join->entries[entry])) {
         outbox_drop_last(&serf->swim.outbox);
         join->entries[entry].error = copy_text(span_text("out of memory"));
@@ -214,7 +244,7 @@ static void ask_for_name(struct serf *serf, struct join *join, uint32_t entry,
 
 static void start_entry(struct serf *serf, struct join *join, uint32_t entry, struct span text)
 {
-    struct join_address address = {0};
+    struct join_address address;
     struct endpoint endpoint;
     char host[256];
     const char *wrong = parse_address(text, serf->config.swim.bind_port, &address);
@@ -224,8 +254,8 @@ static void start_entry(struct serf *serf, struct join *join, uint32_t entry, st
         fail_entry(serf, &join->entries[entry], wrong);
         return;
     }
-    snprintf(host, sizeof host, "%.*s", SPAN_PRINT(address.host));
-    if (!endpoint_from_text(&endpoint, host, address.port))
+    snprintf(host, sizeof host, "%.*s", SPAN_PRINT(address.name));
+    if (address.kind != RESOLVE_HOST || !endpoint_from_text(&endpoint, host, address.port))
         ask_for_name(serf, join, entry, &address);
     else if (!add_contact(join, entry, &endpoint))
         join->entries[entry].error = copy_text(span_text("out of memory"));

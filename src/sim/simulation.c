@@ -215,7 +215,7 @@ static void resolve(struct simulation *simulation, const struct machine *machine
                                       .life = machine->life,
                                       .request = effect->resolve.request,
                                       .port = effect->resolve.port};
-    snprintf(resolution->host, sizeof resolution->host, "%.*s", SPAN_PRINT(effect->resolve.host));
+    snprintf(resolution->host, sizeof resolution->host, "%.*s", SPAN_PRINT(effect->resolve.name));
     event_queue_push(&simulation->queue, simulation->now + name_delay, HAPPENS_RESOLVED,
                      resolution);
 }

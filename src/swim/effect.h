@@ -22,7 +22,7 @@ enum effect_kind {
     EFFECT_STREAM_OPEN,  /* connect; answer with _stream_opened or _stream_failed */
     EFFECT_STREAM_WRITE, /* append to what the stream sends */
     EFFECT_STREAM_CLOSE, /* send what was written, then close; the id is dead from here on */
-    EFFECT_RESOLVE,      /* look a host name up; answer with serf_resolved */
+    EFFECT_RESOLVE,      /* look up where members may be; answer with serf_resolved */
     /* For people. */
     EFFECT_LOG,
     /* For the application. */
@@ -68,6 +68,12 @@ enum stop_reason {
     STOP_NAME_CONFLICT,
 };
 
+enum resolve_kind {
+    RESOLVE_HOST,     /* a host name, without brackets */
+    RESOLVE_SERVICE,  /* the owner of SRV records (RFC 2782), which name hosts and ports */
+    RESOLVE_PROVIDER, /* "provider=k8s namespace=...": settings as they were written */
+};
+
 struct key_report; /* see serf.h */
 
 /* Spans and pointers in an effect are borrowed from the core, until the next call into it other
@@ -93,8 +99,9 @@ struct effect {
         } close;
         struct {
             uint32_t request;
-            struct span host; /* a name or a numeric address, without brackets */
-            uint16_t port;
+            enum resolve_kind kind;
+            struct span name; /* what the kind says */
+            uint16_t port;    /* of endpoints that the answer names without one */
         } resolve;
         struct {
             enum log_level level;

@@ -179,7 +179,7 @@ void outbox_resolve(const struct outbox *outbox, struct effect *effect)
         resolve_span(outbox, &effect->write.bytes);
         break;
     case EFFECT_RESOLVE:
-        resolve_span(outbox, &effect->resolve.host);
+        resolve_span(outbox, &effect->resolve.name);
         break;
     case EFFECT_LOG:
         resolve_span(outbox, &effect->log.text);

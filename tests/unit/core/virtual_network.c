@@ -399,9 +399,9 @@ static void perform(struct network *network, struct host *host, const struct eff
                           .life = host->life,
                           .number = effect->resolve.request,
                           .port = effect->resolve.port,
-                          .size = effect->resolve.host.size,
-                          .bytes = (uint8_t *)strndup((const char *)effect->resolve.host.data,
-                                                      effect->resolve.host.size)});
+                          .size = effect->resolve.name.size,
+                          .bytes = (uint8_t *)strndup((const char *)effect->resolve.name.data,
+                                                      effect->resolve.name.size)});
         break;
     case EFFECT_LOG:
         buffer_append_span(&host->log, effect->log.text);

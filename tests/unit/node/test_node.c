@@ -419,7 +419,7 @@ static void names_are_resolved(void **state)
     start();
     fake_say(
         (struct effect){.kind = EFFECT_RESOLVE,
-                        .resolve = {.request = 5, .host = span_text("10.1.2.3"), .port = 7946}});
+                        .resolve = {.request = 5, .name = span_text("10.1.2.3"), .port = 7946}});
     fake_say((struct effect){.kind = EFFECT_RESOLVE, .resolve = {.request = 6}});
     poke();
     assert_true(loop_until(world.loop, &fake.resolved, 2));
