@@ -545,9 +545,11 @@ void agent_retry_join(struct agent *agent, const struct agent_config *config)
         attempts = 0;
     if (attempts > UINT32_MAX)
         attempts = UINT32_MAX;
-    node_retry_join(agent->node, addresses, config->retry_join.count,
-                    (uint64_t)config->retry_interval, (uint32_t)attempts,
-                    agent->config.replay_on_join);
+    struct retry_join options = {.interval = (uint64_t)config->retry_interval,
+                                 .max_attempts = (uint32_t)attempts,
+                                 .replay = agent->config.replay_on_join,
+                                 .watch = config->retry_watch};
+    node_retry_join(agent->node, addresses, config->retry_join.count, &options);
     free(addresses);
 }
 

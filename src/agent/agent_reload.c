@@ -106,7 +106,8 @@ static void apply_retry_join(struct agent *agent, struct agent_config *fresh)
     struct agent_config *config = &agent->config;
     if (!key_differs("retry_join", config, fresh) &&
         !key_differs("retry_interval", config, fresh) &&
-        !key_differs("retry_max_attempts", config, fresh))
+        !key_differs("retry_max_attempts", config, fresh) &&
+        !key_differs("retry_watch", config, fresh))
         return;
     if (fresh->retry_join.count > 0)
         agent_log_printf(agent->log, LOG_LEVEL_INFO,
@@ -121,6 +122,7 @@ static void apply_retry_join(struct agent *agent, struct agent_config *fresh)
     fresh->retry_join = before; /* freed with the rest */
     config->retry_interval = fresh->retry_interval;
     config->retry_max_attempts = fresh->retry_max_attempts;
+    config->retry_watch = fresh->retry_watch;
 }
 
 static void name_what_waits(struct agent *agent, const struct agent_config *fresh)

@@ -44,6 +44,7 @@ const struct config_key config_keys[] = {
     KEY("retry_join", "retry-join", CONFIG_LIST, retry_join, RELOAD_APPLIES),
     KEY("retry_interval", "retry-interval", CONFIG_DURATION, retry_interval, RELOAD_APPLIES),
     KEY("retry_max_attempts", "retry-max", CONFIG_INTEGER, retry_max_attempts, RELOAD_APPLIES),
+    KEY("retry_watch", "retry-watch", CONFIG_BOOL, retry_watch, RELOAD_APPLIES),
     KEY("rejoin_after_leave", "rejoin", CONFIG_BOOL, rejoin_after_leave, RELOAD_RESTART),
     KEY("snapshot_path", "snapshot", CONFIG_STRING, snapshot_path, RELOAD_RESTART),
     KEY("log_level", "log-level", CONFIG_STRING, log_level, RELOAD_APPLIES),
@@ -127,6 +128,8 @@ const char agent_help[] =
     "                            works; repeatable.\n"
     "  -retry-interval=30s       Longest time between attempts of -retry-join.\n"
     "  -retry-max=0              Give up, and exit, after this many more attempts; 0: never.\n"
+    "  -retry-watch              Look for life, now and then, whether other members are behind\n"
+    "                            the addresses of -retry-join; a label or a key has it so too.\n"
     "  -replay                   Ask for past user events when joining.\n"
     "  -log-level=info           trace, debug, info, warn or err.\n"
     "  -log-format=text          text, or json for one JSON object a line.\n"

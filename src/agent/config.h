@@ -56,6 +56,7 @@ struct agent_config {
     struct text_list retry_join;
     int64_t retry_interval;
     int64_t retry_max_attempts;
+    bool retry_watch;
     bool rejoin_after_leave;
     char *snapshot_path;
     char *log_level;

@@ -132,8 +132,10 @@ enum cserf_code cserf_member_retry_join(struct cserf_member *member, const char 
     if (code != CSERF_OK)
         return code;
     member->retry_join = true;
-    node_retry_join(member->node, spans, count, interval_ms * NANOSECONDS_PER_MS, max_attempts,
-                    replay);
+    struct retry_join options = {.interval = interval_ms * NANOSECONDS_PER_MS,
+                                 .max_attempts = max_attempts,
+                                 .replay = replay};
+    node_retry_join(member->node, spans, count, &options);
     return taken(member, error);
 }
 

@@ -86,7 +86,7 @@ void node_set_tags(struct node *node, const struct tag *tags, size_t count, node
                    void *context);
 /* See serf_retry_join. */
 void node_retry_join(struct node *node, const struct span *addresses, size_t count,
-                     uint64_t interval, uint32_t max_attempts, bool replay);
+                     const struct retry_join *options);
 
 /* --- user events, queries and keys (serf.h) ---
  *

@@ -20,8 +20,7 @@ struct command {
     node_done *done;
     void *context;
     bool flag; /* replay, or prune */
-    uint64_t interval;
-    uint32_t max_attempts;
+    struct retry_join retry;
     size_t count;        /* of words */
     struct span words[]; /* their bytes follow */
 };
@@ -34,8 +33,7 @@ struct request {
     node_done *done;
     void *context;
     bool flag;
-    uint64_t interval;
-    uint32_t max_attempts;
+    struct retry_join retry;
 };
 
 /* NULL when memory is out. */
@@ -60,8 +58,7 @@ static struct command *copy_request(const struct request *request)
     command->done = request->done;
     command->context = request->context;
     command->flag = request->flag;
-    command->interval = request->interval;
-    command->max_attempts = request->max_attempts;
+    command->retry = request->retry;
     return command;
 }
 
@@ -97,8 +94,7 @@ static uint32_t run(struct serf *serf, struct command *command)
         /* A tag is a key and a value: two words. */
         return serf_set_tags(serf, now, (const struct tag *)command->words, command->count / 2);
     case COMMAND_RETRY_JOIN:
-        serf_retry_join(serf, now, command->words, command->count, command->interval,
-                        command->max_attempts, command->flag);
+        serf_retry_join(serf, now, command->words, command->count, &command->retry);
         return 0;
     }
     return 0;
@@ -222,12 +218,10 @@ void node_set_tags(struct node *node, const struct tag *tags, size_t count, node
 }
 
 void node_retry_join(struct node *node, const struct span *addresses, size_t count,
-                     uint64_t interval, uint32_t max_attempts, bool replay)
+                     const struct retry_join *options)
 {
     submit(node, &(struct request){.kind = COMMAND_RETRY_JOIN,
                                    .words = addresses,
                                    .word_count = count,
-                                   .interval = interval,
-                                   .max_attempts = max_attempts,
-                                   .flag = replay});
+                                   .retry = *options});
 }

@@ -1,5 +1,6 @@
-/* Joining: a list of addresses, each resolved, each answer asked by a push/pull, several at a time
- * (memberlist specification, 9.1). A user's join and the tries of the policy are the same thing. */
+/* Joining: a list of addresses, each resolved, and the answers asked by a push/pull (memberlist
+ * specification, 9.1). A user's join and the tries of the policy are the same thing, but for how
+ * many are asked. */
 #include "serf_internal.h"
 
 #include <stdio.h>
@@ -182,26 +183,119 @@ static void start_contact(struct serf *serf, struct join *join, uint32_t number)
     join->running[join->running_count++].contact = number;
 }
 
-/* A check looks whether there is more than what we know, which a few members tell as well as all of
- * them: where a name has a hundred addresses, asking all at every check would be a storm. */
-static void thin_contacts(struct serf *serf, struct join *join)
+/* --- whom to ask --- */
+
+/* What was asked for by name is asked all of it, several at a time. The policy asks one address at
+ * a time, in random order, until it has met enough: a thousand members that start together must not
+ * each fetch what a thousand know. */
+static bool is_of_policy(const struct join *join)
 {
-    for (uint32_t i = 0; i < CHECK_CONTACTS && i < join->contact_count; i++) {
-        uint32_t other = i + (uint32_t)random_below(&serf->swim.random, join->contact_count - i);
-        struct contact contact = join->contacts[i];
-        join->contacts[i] = join->contacts[other];
-        join->contacts[other] = contact;
-    }
-    if (join->contact_count > CHECK_CONTACTS)
-        join->contact_count = CHECK_CONTACTS;
+    return join->purpose == JOIN_TRY || join->purpose == JOIN_CHECK;
 }
 
-static void start_contacts(struct serf *serf, struct join *join)
+static bool has_met_enough(const struct serf *serf, const struct join *join)
+{
+    if (join->purpose == JOIN_TRY)
+        return join->peers >= TRY_PEERS || serf->policy.phase != POLICY_TRYING;
+    if (join->purpose == JOIN_CHECK)
+        return join->peers > 0 || join->contacts_started >= CHECK_CONTACTS;
+    return false;
+}
+
+static int compare_contacts(const void *left, const void *right)
+{
+    const struct endpoint *a = &((const struct contact *)left)->endpoint;
+    const struct endpoint *b = &((const struct contact *)right)->endpoint;
+    int order = memcmp(a->address, b->address, sizeof a->address);
+    if (order == 0)
+        order = (int)a->address_size - (int)b->address_size;
+    return order != 0 ? order : (int)a->port - (int)b->port;
+}
+
+/* A check looks whether there is more than what we know, which an address of our own or of a member
+ * that is alive to us can't tell. A service address is nobody's own, and stays. */
+static void leave_out_known(struct serf *serf, struct join *join)
+{
+    const struct member_table *table = &serf->swim.table;
+    if (join->contact_count == 0)
+        return;
+    qsort(join->contacts, join->contact_count, sizeof *join->contacts, compare_contacts);
+    for (uint32_t member = 0; member < table->slot_count; member++) {
+        const struct member_record *record = member_at(table, member);
+        if (!record->identity || !record->in_swim || record->state != NODE_ALIVE)
+            continue;
+        struct contact known = {.endpoint = member_endpoint(table, member)};
+        struct contact *contact = bsearch(&known, join->contacts, join->contact_count,
+                                          sizeof *join->contacts, compare_contacts);
+        if (contact)
+            contact->state = CONTACT_DONE;
+    }
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < join->contact_count; i++)
+        if (join->contacts[i].state == CONTACT_WAITING)
+            join->contacts[left++] = join->contacts[i];
+    join->known = join->contact_count - left;
+    join->contact_count = left;
+}
+
+/* Puts one of those that wait, at random, in front of them. */
+static void draw_contact(struct serf *serf, struct join *join)
+{
+    uint32_t first = join->contacts_started;
+    uint32_t drawn =
+        first + (uint32_t)random_below(&serf->swim.random, join->contact_count - first);
+    struct contact contact = join->contacts[first];
+    join->contacts[first] = join->contacts[drawn];
+    join->contacts[drawn] = contact;
+}
+
+/* Whether the next contact's address has been asked already: two names may lead to one. */
+static bool was_asked(const struct join *join)
+{
+    const struct endpoint *next = &join->contacts[join->contacts_started].endpoint;
+    for (uint32_t i = 0; i < join->contacts_started; i++)
+        if (endpoint_equal(&join->contacts[i].endpoint, next))
+            return true;
+    return false;
+}
+
+static void forget_resolutions(struct serf *serf, struct join *join, const char *error)
+{
+    for (uint32_t i = 0; i < join->entry_count && join->unresolved > 0; i++) {
+        struct join_entry *entry = &join->entries[i];
+        if (entry->request == 0)
+            continue;
+        number_map_remove(&serf->resolutions, entry->request);
+        entry->request = 0;
+        entry->error = error ? copy_text(span_text(error)) : NULL;
+        join->unresolved--;
+    }
+}
+
+static void start_policy_contact(struct serf *serf, struct join *join)
 {
     if (join->purpose == JOIN_CHECK && join->contacts_started == 0) {
         if (join->unresolved > 0)
             return;
-        thin_contacts(serf, join);
+        leave_out_known(serf, join);
+    }
+    while (join->running_count == 0 && join->contacts_started < join->contact_count &&
+           !has_met_enough(serf, join)) {
+        draw_contact(serf, join);
+        if (was_asked(join))
+            join->contacts[join->contacts_started] = join->contacts[--join->contact_count];
+        else
+            start_contact(serf, join, join->contacts_started++);
+    }
+    if (join->running_count == 0 && has_met_enough(serf, join))
+        forget_resolutions(serf, join, NULL);
+}
+
+static void start_contacts(struct serf *serf, struct join *join)
+{
+    if (is_of_policy(join)) {
+        start_policy_contact(serf, join);
+        return;
     }
     while (join->contacts_started < join->contact_count &&
            join->running_count < CONTACTS_AT_ONCE_MAX)
@@ -344,16 +438,9 @@ void join_synced(struct serf *serf, const struct effect *effect)
 
 static void stop_join(struct serf *serf, struct join *join)
 {
-    struct span error = span_text("this member is leaving");
-    for (uint32_t i = 0; i < join->entry_count && join->unresolved > 0; i++) {
-        struct join_entry *entry = &join->entries[i];
-        if (entry->request == 0)
-            continue;
-        number_map_remove(&serf->resolutions, entry->request);
-        entry->request = 0;
-        entry->error = copy_text(error);
-        join->unresolved--;
-    }
+    const char *reason = "this member is leaving";
+    struct span error = span_text(reason);
+    forget_resolutions(serf, join, reason);
     for (uint32_t i = join->running_count; i-- > 0;) {
         uint32_t sync = join->running[i].sync;
         if (swim_cancel_join(&serf->swim, sync))

@@ -11,7 +11,10 @@ static const uint64_t first_dial_timeout = 1 * NANOSECONDS_PER_S;
 static const uint64_t young_time = 120 * NANOSECONDS_PER_S;
 static const uint64_t young_wait_max = 5 * NANOSECONDS_PER_S;
 /* CHECKS_MIN checks, at most this far apart, fit into five seconds. */
-static const uint64_t check_wait = 800 * NANOSECONDS_PER_MS;
+static const uint64_t check_wait = 1200 * NANOSECONDS_PER_MS;
+/* All members together look about once in look_interval, and none more often than look_wait_min. */
+static const uint64_t look_interval = 10 * NANOSECONDS_PER_S;
+static const uint64_t look_wait_min = 60 * NANOSECONDS_PER_S;
 
 void policy_fini(struct serf *serf)
 {
@@ -41,7 +44,7 @@ static uint64_t try_wait(struct serf *serf)
 {
     struct join_policy *policy = &serf->policy;
     uint64_t limit = policy->interval;
-    if (serf->swim.now - policy->started < young_time && limit > young_wait_max)
+    if (serf->swim.now < policy->young_until && limit > young_wait_max)
         limit = young_wait_max;
     uint64_t wait = first_wait;
     for (uint32_t i = 0; i < policy->waits && wait < limit; i++)
@@ -72,7 +75,7 @@ static void start_try(struct serf *serf, enum join_purpose purpose)
         addresses[i] = span_text(policy->addresses[i]);
     /* A service address that does not lead back to its own caller lets such a try hang: early
      * ones get little time. */
-    bool patient = serf->swim.now - policy->started >= young_time;
+    bool patient = serf->swim.now >= policy->young_until;
     uint64_t dial_timeout = serf->config.swim.tcp_timeout;
     if (!patient && dial_timeout > first_dial_timeout)
         dial_timeout = first_dial_timeout;
@@ -96,6 +99,7 @@ static void begin_trying(struct serf *serf)
 {
     serf->policy.phase = POLICY_TRYING;
     serf->policy.waits = 0;
+    serf->policy.young_until = serf->swim.now + young_time;
     wait_for(serf, 0);
 }
 
@@ -107,11 +111,13 @@ static void begin_checking(struct serf *serf)
     wait_for(serf, half_jittered(serf, check_wait));
 }
 
-/* How long a member that is content waits before it looks at the addresses again: so long that all
- * members together do it about once an interval. */
+/* How long a member that is content waits before it looks at the addresses again. */
 static uint64_t look_wait(struct serf *serf)
 {
-    return half_jittered(serf, serf->policy.interval * (swim_other_live_count(&serf->swim) + 1));
+    uint64_t wait = look_interval * (swim_other_live_count(&serf->swim) + 1);
+    if (wait < look_wait_min)
+        wait = look_wait_min;
+    return wait / 2 + random_below(&serf->swim.random, wait + 1);
 }
 
 static void begin_watching(struct serf *serf)
@@ -133,7 +139,8 @@ static void watch(struct serf *serf)
         begin_trying(serf);
         return;
     }
-    if (serf->swim.now >= policy->next_look && policy->in_flight < TRIES_AT_ONCE_MAX) {
+    if (policy->watch && serf->swim.now >= policy->next_look &&
+        policy->in_flight < TRIES_AT_ONCE_MAX) {
         policy->next_look = serf->swim.now + look_wait(serf);
         start_try(serf, JOIN_CHECK);
     }
@@ -240,11 +247,11 @@ static void try_ended(struct serf *serf, const struct join *join)
 static void check_ended(struct serf *serf, const struct join *join)
 {
     struct join_policy *policy = &serf->policy;
-    if (join->reached == 0)
+    if (join->reached == 0 && join->known == 0)
         return; /* it looked at nothing: the addresses are asked on, ever less often */
     policy->waits = 0;
     policy->checks++;
-    if (join->peers > 0)
+    if (join->peers > 0 || join->known > 0)
         policy->quiet_checks = join->new_members == 0 ? policy->quiet_checks + 1 : 0;
     if (join->new_members > 0)
         serf_log(serf, LOG_LEVEL_INFO,
@@ -280,7 +287,7 @@ void policy_try_ended(struct serf *serf, const struct join *join)
 }
 
 void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
-                     uint64_t interval, uint32_t max_attempts, bool replay)
+                     const struct retry_join *options)
 {
     serf->swim.now = now;
     struct join_policy *policy = &serf->policy;
@@ -302,9 +309,12 @@ void serf_retry_join(struct serf *serf, uint64_t now, const struct span *address
         policy->addresses[policy->address_count++] = copy;
     }
     policy->started = now;
-    policy->interval = interval > NANOSECONDS_PER_S ? interval : NANOSECONDS_PER_S;
-    policy->max_attempts = max_attempts;
-    policy->replay = replay;
+    policy->interval =
+        options->interval > NANOSECONDS_PER_S ? options->interval : NANOSECONDS_PER_S;
+    policy->max_attempts = options->max_attempts;
+    policy->replay = options->replay;
+    policy->watch = options->watch || serf->config.swim.label.size > 0 ||
+                    keyring_count(serf->config.swim.keyring) > 0;
     if (policy->address_count > 0)
         begin_trying(serf);
     serf_pump(serf);

@@ -21,9 +21,9 @@
 enum {
     SERF_PROTOCOL_MIN = 2,
     SERF_PROTOCOL_MAX = 5,
-    JOIN_ADDRESSES_MAX = 1024,   /* of one join */
-    RESOLVED_ADDRESSES_MAX = 64, /* of one name */
-    NODE_NAME_SIZE_MAX = 128,    /* with validate_node_names */
+    JOIN_ADDRESSES_MAX = 1024,     /* of one join */
+    RESOLVED_ADDRESSES_MAX = 1024, /* of one name, service or provider */
+    NODE_NAME_SIZE_MAX = 128,      /* with validate_node_names */
 };
 
 struct snapshot;
@@ -116,7 +116,7 @@ bool serf_next_effect(struct serf *serf, struct effect *effect);
 
 /* --- commands; each ends with one EFFECT_COMMAND_DONE that carries the number returned --- */
 
-/* Contacts every address ("[name/]host[:port]"; the first answer to each counts). `replay`: user
+/* Contacts every address (as in serf_retry_join; the first answer to each counts). `replay`: user
  * events from before the join are delivered too. Reaching oneself counts, as in the reference. */
 uint32_t serf_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
                    bool replay);
@@ -204,12 +204,19 @@ uint32_t serf_keys(struct serf *serf, uint64_t now, enum key_operation operation
  * ("Failed to write keyring file: ..."). */
 void serf_keyring_saved(struct serf *serf, uint64_t now, uint32_t query, const char *error);
 
+struct retry_join {
+    uint64_t interval;     /* the longest wait between tries; at least a second is kept */
+    uint32_t max_attempts; /* after so many failures EFFECT_STOP; 0: never */
+    bool replay;           /* user events from before the join are delivered too */
+    bool watch;            /* look for life whether others are behind the addresses, also without a
+                              label or a key to keep strangers out */
+};
+
 /* The policy that brings a member into its cluster and keeps looking while it is alone: see
- * join_policy.h. Called again, it starts anew with these addresses; none ends it. Reports with log
- * lines, and with EFFECT_STOP when max_attempts
- * (0: for ever) failures have passed. */
+ * join_policy.h. Addresses are "[name/]host[:port]", "srv+NAME" and "provider=...". Called again,
+ * it starts anew with these addresses; none ends it. Reports with log lines. */
 void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
-                     uint64_t interval, uint32_t max_attempts, bool replay);
+                     const struct retry_join *options);
 
 /* For the end of a life without a leave: the member clock is recorded now, not half a second
  * later. */

@@ -122,6 +122,7 @@ struct join {
     uint32_t reached; /* contacts that answered, oneself included */
     uint32_t peers;   /* of those, others than oneself */
     uint32_t new_members;
+    uint32_t known; /* addresses that a check left out: its own, and of members that are alive */
 };
 
 struct intent {

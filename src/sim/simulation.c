@@ -863,10 +863,12 @@ void simulation_join(struct simulation *simulation, uint32_t member, const struc
     if (!machine->serf || machine->leaving)
         return;
     uint64_t now = machine_now(simulation, machine);
+    /* All addresses are of one cluster here, as in an image's Service. */
+    static const struct retry_join options = {.interval = retry_interval, .watch = true};
     if (once)
         serf_join(machine->serf, now, addresses, count, false);
     else
-        serf_retry_join(machine->serf, now, addresses, count, retry_interval, 0, false);
+        serf_retry_join(machine->serf, now, addresses, count, &options);
     machine_settle(simulation, machine);
 }
 

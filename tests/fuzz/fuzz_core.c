@@ -214,7 +214,10 @@ static void step(struct world *world, struct input *input)
             world->commands_asked++;
             serf_set_tags(serf, world->now, &tag, 1);
         } else {
-            serf_retry_join(serf, world->now, &bytes, 1, NANOSECONDS_PER_S, 3, false);
+            serf_retry_join(serf, world->now, &bytes, 1,
+                            &(struct retry_join){.interval = NANOSECONDS_PER_S,
+                                                 .max_attempts = 3,
+                                                 .watch = bytes.size % 2 == 0});
         }
         break;
     case 14:

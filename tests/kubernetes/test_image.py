@@ -36,7 +36,7 @@ def test_it_runs_the_agent_as_nobody_special(image):
     assert config["User"] == "7946:7946"
     assert config["Entrypoint"] == ["/app/boot"]
     assert "PATH=/app:" in " ".join(config["Env"])
-    assert "SERF_AGENT_HTTP_ADDR=:7374" in config["Env"]
+    assert {"SERF_AGENT_HTTP_ADDR=:7374", "SERF_AGENT_RETRY_WATCH=true"} <= set(config["Env"])
     assert set(config["ExposedPorts"]) == {"7946/tcp", "7946/udp", "7374/tcp"}
     labels = config["Labels"]
     assert labels["org.opencontainers.image.version"] == version()

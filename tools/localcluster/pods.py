@@ -56,6 +56,7 @@ def environment(name, service, api_server, config_directory, program_directory):
         "PATH": f"{program_directory}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "SERF_CONFDIR": config_directory,
         "SERF_APPDIR": program_directory,
+        "SERF_AGENT_RETRY_WATCH": "true",
         "SERF_SERVICE_HOST": service,
         "SERF_SERVICE_PORT": str(PORT),
         "SERF_SERVICE_PORT_SERF_TCP": str(PORT),

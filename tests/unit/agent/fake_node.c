@@ -174,13 +174,14 @@ static void stop_node(void *context)
 }
 
 void node_retry_join(struct node *node, const struct span *addresses, size_t count,
-                     uint64_t interval, uint32_t max_attempts, bool replay)
+                     const struct retry_join *options)
 {
     char text[128];
-    snprintf(text, sizeof(text), "fake: retry join %.*s of %zu, %llu s, %u attempts, %d",
+    snprintf(text, sizeof(text), "fake: retry join %.*s of %zu, %llu s, %u attempts, %d%s",
              count > 0 ? (int)addresses[0].size : 0,
              count > 0 ? (const char *)addresses[0].data : "", count,
-             (unsigned long long)(interval / NANOSECONDS_PER_S), max_attempts, replay);
+             (unsigned long long)(options->interval / NANOSECONDS_PER_S), options->max_attempts,
+             options->replay, options->watch ? ", for life" : "");
     say(node, text);
     if (strcmp(node->name, "loser") == 0) {
         loop_task_init(&node->task, node->loop, stop_node, node);

@@ -290,12 +290,13 @@ static void a_reload_takes_up_changed_addresses_to_join_and_only_those(void **st
     char *argv[] = {"agent", "-config-file", (char *)file, NULL};
     start_and_wait(argv);
     wait_for("fake: retry join one of 1, 30 s, 0 attempts, 0\n");
-    write_test_file("a.json", "{\"retry_join\": [\"two\", \"three\"], \"retry_interval\": \"9s\"}");
+    write_test_file("a.json", "{\"retry_join\": [\"two\", \"three\"], \"retry_interval\": \"9s\", "
+                              "\"retry_watch\": true}");
     kill(child, SIGHUP);
     wait_for("retry_join has changed: asking its 2 addresses\n");
-    wait_for("fake: retry join two of 2, 9 s, 0 attempts, 0\n");
+    wait_for("fake: retry join two of 2, 9 s, 0 attempts, 0, for life\n");
     write_test_file("a.json", "{\"retry_join\": [\"two\", \"three\"], \"retry_interval\": \"9s\", "
-                              "\"protocol\": 4}");
+                              "\"retry_watch\": true, \"protocol\": 4}");
     kill(child, SIGHUP);
     wait_for("only a restart applies: protocol\n");
     write_test_file("a.json", "{\"retry_interval\": \"9s\"}");

@@ -173,7 +173,8 @@ static void join_and_retry(struct life *life)
         drain(life);
         receive_state(life, life->opened);
     }
-    serf_retry_join(life->serf, life->now, addresses, 2, 30 * NANOSECONDS_PER_S, 0, false);
+    serf_retry_join(life->serf, life->now, addresses, 2,
+                    &(struct retry_join){.interval = 30 * NANOSECONDS_PER_S});
     drain(life);
     uint32_t stream = serf_stream_accepted(life->serf, life->now, &from);
     drain(life);

@@ -503,6 +503,9 @@ static void resolve(struct network *network, struct host *host, const struct net
     const char *name = (const char *)event->bytes;
     if (strcmp(name, "serf") == 0) {
         found[count++] = network->service;
+    } else if (strcmp(name, "headless") == 0 && network->stale_names) {
+        count = network->stale_name_count;
+        memcpy(found, network->stale_names, count * sizeof *found);
     } else if (strcmp(name, "headless") == 0) {
         for (uint32_t i = 0; i < network->host_count; i++)
             if (network->hosts[i].serf)
@@ -619,7 +622,9 @@ void host_retry_join(struct network *network, struct host *host, const char *add
                      uint32_t max_attempts)
 {
     struct span span = span_text(address);
-    serf_retry_join(host->serf, network->now, &span, 1, SECONDS(30), max_attempts, false);
+    struct retry_join options = {
+        .interval = SECONDS(30), .max_attempts = max_attempts, .watch = network->watch};
+    serf_retry_join(host->serf, network->now, &span, 1, &options);
     host_drain(network, host);
 }
 

@@ -42,12 +42,15 @@ struct network {
     struct host hosts[HOSTS_MAX];
     uint32_t host_count;
     struct link_rule links[HOSTS_MAX][HOSTS_MAX];
-    double packet_loss;      /* 0 to 1, on every link */
-    uint64_t delay;          /* one way, at least; up to as much again is drawn */
-    struct endpoint service; /* leads to a random running host */
-    bool rejoin_after_leave; /* members that record a snapshot ignore its "leave" */
-    bool service_down;       /* it refuses all connections */
-    struct buffer trace;     /* a line a packet, when `tracing` */
+    double packet_loss;                 /* 0 to 1, on every link */
+    uint64_t delay;                     /* one way, at least; up to as much again is drawn */
+    struct endpoint service;            /* leads to a random running host */
+    bool rejoin_after_leave;            /* members that record a snapshot ignore its "leave" */
+    bool service_down;                  /* it refuses all connections */
+    const struct endpoint *stale_names; /* what "headless" answers in place of all who run; NULL: */
+    size_t stale_name_count;            /* it doesn't */
+    bool watch;          /* who joins by the policy looks for life whether there is more */
+    struct buffer trace; /* a line a packet, when `tracing` */
     bool tracing;
     /* Sees every datagram that is sent, also those that get lost. */
     void (*look)(void *context, const struct host *from, const struct effect *effect);

@@ -205,12 +205,12 @@ uint32_t serf_set_tags(struct serf *serf, uint64_t now, const struct tag *tags, 
 }
 
 void serf_retry_join(struct serf *serf, uint64_t now, const struct span *addresses, size_t count,
-                     uint64_t interval, uint32_t max_attempts, bool replay)
+                     const struct retry_join *options)
 {
     (void)addresses;
     input(serf, now);
-    write_down("retry-join %zu %llu %u %d; ", count, (unsigned long long)interval, max_attempts,
-               replay);
+    write_down("retry-join %zu %llu %u %d %d; ", count, (unsigned long long)options->interval,
+               options->max_attempts, options->replay, options->watch);
 }
 
 bool serf_user_event(struct serf *serf, uint64_t now, struct span name, struct span payload,

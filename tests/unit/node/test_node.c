@@ -442,12 +442,13 @@ static void commands_are_copied_and_answered_from_the_loop(void **state)
     node_join(world.node, addresses, 2, true, on_done, &world);
     node_set_tags(world.node, &tag, 1, on_done, &world);
     node_force_leave(world.node, span_text("gone"), true, NULL, NULL);
-    node_retry_join(world.node, addresses, 2, 30, 4, false);
+    node_retry_join(world.node, addresses, 2,
+                    &(struct retry_join){.interval = 30, .max_attempts = 4, .watch = true});
     first[0] = second[0] = 'x';
     assert_string_equal(fake.diary, "");
     assert_true(loop_until(world.loop, &world.done, 1));
     assert_string_equal(fake.diary, "join a:1 bc replay; tags role=web; force-leave gone prune; "
-                                    "retry-join 2 30 4 0; ");
+                                    "retry-join 2 30 4 0 1; ");
     assert_false(world.ok);
     assert_int_equal(world.count, 3);
     assert_string_equal(world.error, "why");
