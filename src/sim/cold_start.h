@@ -1,5 +1,5 @@
-/* Cold starts: members that all start at about the same time behind one service address, and must
- * end as one cluster. */
+/* Cold starts: members that all start at about the same time behind one service address or name,
+ * and must end as one cluster. */
 #ifndef SIM_COLD_START_H
 #define SIM_COLD_START_H
 
@@ -7,7 +7,8 @@
 
 enum { COLD_START_LIMIT_S = 60 }; /* a cluster that has not agreed by then has split */
 
-/* Appends the text of the scenario that a number stands for. */
-void cold_start_write(uint32_t members, uint64_t number, struct buffer *out);
+/* Appends the text of the scenario that a number stands for. `by_name`: not behind the service
+ * address, but by a name that lists all that run. */
+void cold_start_write(uint32_t members, uint64_t number, bool by_name, struct buffer *out);
 
 #endif

@@ -531,6 +531,7 @@ bool play(const struct scenario *scenario, const struct player_options *options,
         .seed = options->seed,
         .link = scenario->link,
         .plane = scenario->plane,
+        .names_lag = scenario->names_lag,
     };
     struct player player = {.scenario = scenario, .member_count = config.member_count};
     uint8_t used[PROFILES_MAX] = {0};

@@ -117,7 +117,8 @@ struct scenario {
                                                estimate, in the middle and for 95 % of all pairs of
                                                members, in millionths; 0: any */
     uint64_t plane; /* members are points in a square with this round trip along its side; 0: no */
-    uint64_t run;   /* how long; 0: until the bounds have passed, or all agree */
+    uint64_t names_lag;     /* "headless" names who ran that long ago; 0: who runs now */
+    uint64_t run;           /* how long; 0: until the bounds have passed, or all agree */
     bool run_until_settled; /* until every bound has passed after the last change (the default) */
     uint64_t agreed_for;    /* else: until all agree, and that for so long */
     struct action *actions; /* owned */

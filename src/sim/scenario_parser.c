@@ -470,12 +470,14 @@ static bool read_statement(struct reader *reader)
         return read_expectation(reader);
     if (take(reader, "plane"))
         return read_plane(reader);
+    if (take(reader, "names"))
+        return want(reader, "lag") && read_duration(reader, &scenario->names_lag);
     if (take(reader, "run"))
         return read_run(reader);
     if (take(reader, "at"))
         return read_at(reader);
-    return expected(reader, "members, profile, link, plane, crash bound, healing bound, settle "
-                            "within, expect, run or at");
+    return expected(reader, "members, profile, link, plane, names lag, crash bound, healing bound, "
+                            "settle within, expect, run or at");
 }
 
 /* --- lines --- */

@@ -35,6 +35,7 @@ static const char usage[] =
     "  --search DURATION   Play scenarios drawn from seeds until one fails, that long at most.\n"
     "  --starts N          Play N cold starts of --members members (default: 20) behind one\n"
     "                      service address.\n"
+    "  --by-name           --starts by a name that lists all members in place of that.\n"
     "  --jobs N            Spread --random, --search or --starts over N processes (default: 1).\n"
     "  --help              This text.\n"
     "\n"
@@ -42,7 +43,7 @@ static const char usage[] =
     "command or a scenario.\n";
 
 struct options {
-    bool list, show, help;
+    bool list, show, help, by_name;
     int64_t seed, members, random, starts, jobs, search;
     const char *trace, *format, *plot;
     char **scenarios;
@@ -256,7 +257,7 @@ struct batch_context {
 static void write_numbered(const struct batch_context *batch, uint64_t number, struct buffer *text)
 {
     if (batch->starts)
-        cold_start_write((uint32_t)batch->options->members, number, text);
+        cold_start_write((uint32_t)batch->options->members, number, batch->options->by_name, text);
     else
         random_scenario_write(number, text);
 }
@@ -298,7 +299,8 @@ static int play_one(const struct batch_context *batch, uint64_t number)
     write_numbered(batch, number, &text);
     buffer_printf(&repeat, "serf-sim --seed %" PRIu64, number);
     if (batch->starts)
-        buffer_printf(&repeat, " --starts 1 --members %" PRId64, options.members);
+        buffer_printf(&repeat, " --starts 1 --members %" PRId64 "%s", options.members,
+                      options.by_name ? " --by-name" : "");
     else
         buffer_append_text(&repeat, " --random 1");
     printf("The scenario:\n\n%s\n", buffer_text(&text));
@@ -394,6 +396,8 @@ static const char *problem_of(const struct options *options)
                 (options->scenario_count > 0) + options->list;
     if (modes > 1)
         return "name scenarios, or give one of --list, --random, --search and --starts, not both";
+    if (options->by_name && options->starts == 0)
+        return "--by-name goes with --starts";
     if (modes == 0)
         return "no scenario is named; --list shows those that are built in";
     return NULL;
@@ -438,6 +442,7 @@ int sim_command(int argc, char **argv)
         {"random", FLAG_INTEGER, &options.random, NULL},
         {"starts", FLAG_INTEGER, &options.starts, NULL},
         {"search", FLAG_DURATION, &options.search, NULL},
+        {"by-name", FLAG_BOOL, &options.by_name, NULL},
         {"jobs", FLAG_INTEGER, &options.jobs, NULL},
     };
     struct buffer error;

@@ -67,6 +67,7 @@ struct simulation *simulation_new(const struct simulation_config *config)
     links_init(&simulation->links, config->member_count, &config->link);
     if (config->plane > 0)
         links_place(&simulation->links, &simulation->random, config->plane);
+    simulation->names_lag = config->names_lag;
     memcpy(simulation->profiles, config->profiles, sizeof simulation->profiles);
     struct checker_limits limits = limits_for(&config->profiles[0], config->member_count);
     simulation->checker = checker_new(config->member_count, &config->bounds, &limits);
@@ -129,6 +130,7 @@ void simulation_free(struct simulation *simulation)
     free(simulation->owner_of);
     free(simulation->up);
     free(simulation->up_position);
+    free(simulation->listed);
     free(simulation);
 }
 
@@ -146,14 +148,42 @@ uint32_t simulation_any_up(struct simulation *simulation)
     return simulation->up[random_below(&simulation->random, simulation->up_count)];
 }
 
+/* The name service hears of it, late. */
+static void list_later(struct simulation *simulation, uint32_t member, bool runs)
+{
+    if (simulation->names_lag > 0)
+        event_queue_push_number(&simulation->queue, simulation->now + simulation->names_lag,
+                                HAPPENS_LISTED, simulation->machines[member].address, runs);
+}
+
+static void list(struct simulation *simulation, uint32_t address, bool runs)
+{
+    if (runs) {
+        if (simulation->listed_count == simulation->listed_capacity) {
+            simulation->listed_capacity += simulation->listed_capacity / 2 + 16;
+            simulation->listed = sim_resize(simulation->listed, simulation->listed_capacity,
+                                            sizeof *simulation->listed);
+        }
+        simulation->listed[simulation->listed_count++] = address;
+        return;
+    }
+    for (uint32_t i = 0; i < simulation->listed_count; i++)
+        if (simulation->listed[i] == address) {
+            simulation->listed[i] = simulation->listed[--simulation->listed_count];
+            return;
+        }
+}
+
 static void come_up(struct simulation *simulation, uint32_t member)
 {
+    list_later(simulation, member, true);
     simulation->up_position[member] = simulation->up_count;
     simulation->up[simulation->up_count++] = member;
 }
 
 static void go_down(struct simulation *simulation, uint32_t member)
 {
+    list_later(simulation, member, false);
     uint32_t position = simulation->up_position[member];
     uint32_t last = simulation->up[--simulation->up_count];
     simulation->up[position] = last;
@@ -465,9 +495,14 @@ static void wake(struct simulation *simulation, struct machine *machine)
         advance(simulation, machine);
 }
 
-static uint32_t running_addresses(struct simulation *simulation, struct endpoint *endpoints)
+static uint32_t named_addresses(struct simulation *simulation, struct endpoint *endpoints)
 {
     uint32_t count = 0;
+    if (simulation->names_lag > 0) {
+        for (; count < simulation->listed_count && count < RESOLVED_ADDRESSES_MAX; count++)
+            address_endpoint(simulation->listed[count], &endpoints[count]);
+        return count;
+    }
     for (uint32_t i = 0; i < simulation->up_count && count < RESOLVED_ADDRESSES_MAX; i++)
         endpoints[count++] = simulation_endpoint(simulation, simulation->up[i]);
     return count;
@@ -488,7 +523,7 @@ static void answer_name(struct simulation *simulation, struct resolution *resolu
         if (strcmp(resolution->host, "serf") == 0)
             address_endpoint(ADDRESS_SERVICE, &endpoints[count++]);
         else if (strcmp(resolution->host, "headless") == 0)
-            count = running_addresses(simulation, endpoints);
+            count = named_addresses(simulation, endpoints);
         snprintf(error, sizeof error, "lookup %s: no such host", resolution->host);
         serf_resolved(machine->serf, machine_now(simulation, machine), resolution->request,
                       endpoints, count, error);
@@ -551,6 +586,9 @@ static void happen(struct simulation *simulation, const struct event *event)
         break;
     case HAPPENS_SCHEDULED:
         simulation->happens(simulation->context, event->number, event->detail);
+        break;
+    case HAPPENS_LISTED:
+        list(simulation, event->number, event->detail);
         break;
     case HAPPENS_WAKE:
         wake(simulation, machine);

@@ -23,7 +23,8 @@ struct simulation_config {
     uint32_t member_count; /* 1 to MEMBERS_MAX */
     uint64_t seed;
     struct link link;
-    uint64_t plane;                            /* see links_place; 0: none */
+    uint64_t plane;     /* see links_place; 0: none */
+    uint64_t names_lag; /* "headless" names who ran that long ago, where they were then */
     struct serf_config profiles[PROFILES_MAX]; /* lan, wan, local: everything but the name, the
                                                   tags and the address */
     const uint8_t *profile_of; /* borrowed; a byte a member; NULL: the first for all */
@@ -50,6 +51,9 @@ struct simulation {
     uint32_t *up; /* owned: the machines whose process runs, for draws; see up_position */
     uint32_t *up_position;
     uint32_t up_count;
+    uint64_t names_lag;
+    uint32_t *listed; /* owned: the addresses that "headless" names, when it lags */
+    uint32_t listed_count, listed_capacity;
     uint32_t paused_count, slowed_count; /* machines that are so for a while */
     struct serf_config profiles[PROFILES_MAX];
     struct checker *checker; /* owned */

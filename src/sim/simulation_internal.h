@@ -13,6 +13,7 @@ enum happening {                    /* kinds of events in the queue */
                  HAPPENS_FAST,      /* number: machine; detail: life */
                  HAPPENS_RESOLVED,  /* pointer: struct resolution */
                  HAPPENS_SCHEDULED, /* the owner's */
+                 HAPPENS_LISTED,    /* number: address; detail: 1 named by "headless", 0 no more */
 };
 
 struct resolution {

@@ -97,6 +97,16 @@ static void members_that_start_together_agree(void **state)
     run_result_fini(&result);
 }
 
+static void a_name_that_lags_brings_members_together_only_then(void **state)
+{
+    (void)state;
+    struct run_result result = played_well("members 4\nnames lag 40s\nsettle within 60s\n"
+                                           "at 0s start all join headless\n"
+                                           "run until agreed for 0s\n");
+    assert_in_range(result.agreed_after, 40 * NANOSECONDS_PER_S, 50 * NANOSECONDS_PER_S);
+    run_result_fini(&result);
+}
+
 static void a_crash_is_noticed_by_all(void **state)
 {
     (void)state;
@@ -368,6 +378,7 @@ int main(void)
         cmocka_unit_test(the_same_seed_gives_the_same_trace_byte_for_byte),
         cmocka_unit_test(a_trace_changes_nothing_and_another_seed_does),
         cmocka_unit_test(members_that_start_together_agree),
+        cmocka_unit_test(a_name_that_lags_brings_members_together_only_then),
         cmocka_unit_test(a_crash_is_noticed_by_all),
         cmocka_unit_test(both_sides_of_a_partition_give_each_other_up_and_find_back),
         cmocka_unit_test(a_one_way_block_also_lets_streams_hang),
