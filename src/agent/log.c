@@ -180,14 +180,30 @@ static bool is_plain(uint8_t c)
     return c >= 0x20 && c < 0x7f;
 }
 
+/* How many bytes from `i` on are plain: eight at a time, whose highest bits show which are not.
+ * Below 0x20 the subtraction borrows, from 0x7f on the addition carries. */
+static size_t plain_run(struct span text, size_t i)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101), high = ones << 7;
+    size_t start = i;
+    for (uint64_t word; text.size - i >= sizeof word; i += sizeof word) {
+        memcpy(&word, text.data + i, sizeof word);
+        if ((word | (word + ones) | (word - ones * 0x20)) & high)
+            break;
+    }
+    while (i < text.size && is_plain(text.data[i]))
+        i++;
+    return i - start;
+}
+
 /* At most LOG_LINE_SIZE_MAX bytes come out. */
 static void append_printable(struct buffer *out, struct span text, const char *kept)
 {
     size_t limit = out->size + LOG_LINE_SIZE_MAX - 8;
     for (size_t i = 0; i < text.size;) {
-        size_t plain = i;
-        while (plain < text.size && (is_plain(text.data[plain]) || !must_escape(text, plain, kept)))
-            plain++;
+        size_t plain = i + plain_run(text, i);
+        while (plain < text.size && !must_escape(text, plain, kept))
+            plain += 1 + plain_run(text, plain + 1);
         size_t room = limit > out->size ? limit - out->size : 0;
         buffer_append(out, text.data + i, plain - i < room ? plain - i : room);
         if (out->size >= limit) {
