@@ -1,9 +1,8 @@
 /* SIGHUP: flags and files are read again from scratch (agent specification, 3.8.1). The log level,
- * the event handlers, the tags, the addresses to join in the background and what INT and TERM mean
- * are applied; for every other key that
- * changed, a log line says that it waits for a restart, since an operator who sees "Reloading"
- * believes it is done. With a tags file the tags are the file's business, and a reload leaves them
- * alone. */
+ * the event handlers, the tags, the addresses to join in the background, what INT and TERM mean and
+ * whether metrics tell of each peer are applied; for every other key that changed, a log line says
+ * that it waits for a restart, since an operator who sees "Reloading" believes it is done. With a
+ * tags file the tags are the file's business, and a reload leaves them alone. */
 #include "agent_state.h"
 
 #include "config_check.h"
@@ -154,5 +153,6 @@ void agent_reload(struct agent *agent)
     name_what_waits(agent, &fresh);
     agent->config.leave_on_terminate = fresh.leave_on_terminate;
     agent->config.skip_leave_on_interrupt = fresh.skip_leave_on_interrupt;
+    agent->config.metrics_per_peer = fresh.metrics_per_peer;
     agent_config_fini(&fresh);
 }

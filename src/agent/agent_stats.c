@@ -112,11 +112,19 @@ void agent_metric_sources(void *context, struct metric_sources *sources)
 {
     const struct agent *agent = context;
     const struct serf *serf = node_serf(agent->node);
+    const struct agent_config *config = &agent->config;
+    enum label_mode label_mode = config->label ? agent_config_label_mode(config) : LABEL_STRICT;
     *sources = (struct metric_sources){
         .swim = serf_swim_metrics(serf),
         .serf = serf_metrics(serf),
         .node = node_metrics(agent->node),
         .agent = &agent->metrics,
+        .keyring = agent->keyring,
+        .sends_plaintext = agent->keyring && !config->encrypt_verify_outgoing,
+        .accepts_plaintext = agent->keyring && !config->encrypt_verify_incoming,
+        .sends_unlabelled = label_mode == LABEL_ACCEPT,
+        .accepts_unlabelled = label_mode != LABEL_STRICT,
+        .peers = config->metrics_per_peer ? serf : NULL,
     };
     serf_stats(serf, &sources->stats);
 }

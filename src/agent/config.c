@@ -80,6 +80,7 @@ const struct config_key config_keys[] = {
     KEY("statsite_addr", NULL, CONFIG_STRING, statsite_addr, RELOAD_RESTART),
     KEY("statsd_addr", NULL, CONFIG_STRING, statsd_addr, RELOAD_RESTART),
     KEY("http_addr", "http-addr", CONFIG_STRING, http_addr, RELOAD_RESTART),
+    KEY("metrics_per_peer", "metrics-per-peer", CONFIG_BOOL, metrics_per_peer, RELOAD_APPLIES),
     KEY("disable_coordinates", NULL, CONFIG_BOOL, disable_coordinates, RELOAD_RESTART),
     KEY("validate_node_names", NULL, CONFIG_BOOL, validate_node_names, RELOAD_RESTART),
     KEY("MsgpackUseNewTimeFormat", NULL, CONFIG_BOOL, msgpack_use_new_time_format, RELOAD_SILENT),
@@ -141,6 +142,7 @@ const char agent_help[] =
     "  -rpc-addr=127.0.0.1:7373  Address to bind the RPC listener to, unix:/path for a Unix\n"
     "                            socket, or none.\n"
     "  -http-addr=HOST[:7374]    Address to serve health, metrics and members over HTTP at.\n"
+    "  -metrics-per-peer         Tell of each other member on the page of metrics, too.\n"
     "  -snapshot=FILE            Snapshot file that remembers the members.\n"
     "  -tag key=value            Tag of this member; repeatable.\n"
     "  -tags-file=FILE           File that keeps tags changed at run time.\n"

@@ -89,6 +89,7 @@ struct agent_config {
     char *statsite_addr;
     char *statsd_addr;
     char *http_addr;
+    bool metrics_per_peer;
     bool disable_coordinates;
     bool validate_node_names;
     bool msgpack_use_new_time_format; /* the reference accepts the key; it means nothing */

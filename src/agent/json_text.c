@@ -1,7 +1,6 @@
 #include "json_text.h"
 
-/* How many bytes of well-formed UTF-8 start here: 0 when they are not. */
-static size_t utf8_size(const uint8_t *p, size_t left)
+size_t utf8_size(const uint8_t *p, size_t left)
 {
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
     size_t size = p[0] < 0x80       ? 1

@@ -3,6 +3,7 @@
 #include "metric_page.h"
 
 #include "files.h"
+#include "metric_cluster.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -11,32 +12,6 @@
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
-
-struct page {
-    struct buffer *out;
-    const char *last; /* page_name of the metric before: its head is written */
-};
-
-static void write_head(struct page *page, const char *name, const char *help, const char *type)
-{
-    if (page->last && strcmp(page->last, name) == 0)
-        return;
-    page->last = name;
-    buffer_printf(page->out, "# HELP %s %s\n# TYPE %s %s\n", name, help ? help : "", name, type);
-}
-
-/* In quotes; what is no plain character becomes "_". */
-static void write_label_value(struct buffer *out, struct span text)
-{
-    buffer_append_u8(out, '"');
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t c = text.data[i];
-        if (c == '"' || c == '\\')
-            buffer_append_u8(out, '\\');
-        buffer_append_u8(out, c < ' ' || c > '~' ? '_' : c);
-    }
-    buffer_append_u8(out, '"');
-}
 
 static void write_name(struct buffer *out, const struct metric *metric, const char *suffix)
 {
@@ -49,14 +24,14 @@ static void write_name(struct buffer *out, const struct metric *metric, const ch
     if (metric->kind == METRIC_MEASUREMENTS)
         buffer_printf(out, "\"%" PRIu32 "\"", metric->place);
     else
-        write_label_value(out, metric->member);
+        metric_text_label(out, metric->member);
     buffer_append_u8(out, '}');
 }
 
-static void write_measurements(struct page *page, const struct metric *metric)
+static void write_measurements(struct metric_text *page, const struct metric *metric)
 {
     double scale = metric->unit == METRIC_NANOSECONDS ? 1e-9 : 1;
-    write_head(page, metric->page_name, metric->help, "summary");
+    metric_text_head(page, metric->page_name, metric->help, "summary");
     write_name(page->out, metric, "_sum");
     buffer_printf(page->out, " %.9g\n", (double)metric->measurements->sum * scale);
     write_name(page->out, metric, "_count");
@@ -65,7 +40,7 @@ static void write_measurements(struct page *page, const struct metric *metric)
 
 static void write_metric(void *context, const struct metric *metric)
 {
-    struct page *page = context;
+    struct metric_text *page = context;
     if (!metric->page_name)
         return;
     if (metric->kind == METRIC_MEASUREMENTS) {
@@ -73,7 +48,7 @@ static void write_metric(void *context, const struct metric *metric)
         return;
     }
     bool counter = metric->kind == METRIC_COUNTER;
-    write_head(page, metric->page_name, metric->help, counter ? "counter" : "gauge");
+    metric_text_head(page, metric->page_name, metric->help, counter ? "counter" : "gauge");
     write_name(page->out, metric, "");
     if (counter)
         buffer_printf(page->out, " %" PRIu64 "\n", metric->count);
@@ -81,11 +56,11 @@ static void write_metric(void *context, const struct metric *metric)
         buffer_printf(page->out, " %.17g\n", metric->gauge);
 }
 
-static void write_round_trips(struct page *page, const struct swim_metrics *swim)
+static void write_round_trips(struct metric_text *page, const struct swim_metrics *swim)
 {
     const char *name = "serf_memberlist_probe_round_trip_seconds";
     uint64_t count = 0;
-    write_head(page, name, "Round trips of probes that were answered in time.", "histogram");
+    metric_text_head(page, name, "Round trips of probes that were answered in time.", "histogram");
     for (size_t i = 0; i < ROUND_TRIP_BOUNDS; i++) {
         count += swim->round_trips[i];
         buffer_printf(page->out, "%s_bucket{le=\"%g\"} %" PRIu64 "\n", name,
@@ -98,13 +73,6 @@ static void write_round_trips(struct page *page, const struct swim_metrics *swim
 }
 
 /* --- the process --- */
-
-static void write_plain(struct page *page, const char *name, const char *help, const char *type,
-                        double value)
-{
-    write_head(page, name, help, type);
-    buffer_printf(page->out, "%s %.17g\n", name, value);
-}
 
 static double open_descriptors(void)
 {
@@ -152,44 +120,48 @@ static double start_time(void)
     return started;
 }
 
-static void write_memory(struct page *page)
+static void write_memory(struct metric_text *page)
 {
     struct buffer text;
     double size = (double)sysconf(_SC_PAGESIZE);
     buffer_init(&text, 4096);
     if (read_status("/proc/self/statm", &text)) {
-        write_plain(page, "process_virtual_memory_bytes", "Virtual memory.", "gauge",
-                    field_of(buffer_text(&text), 0) * size);
-        write_plain(page, "process_resident_memory_bytes", "Resident memory.", "gauge",
-                    field_of(buffer_text(&text), 1) * size);
+        metric_text_plain(page, "process_virtual_memory_bytes", "Virtual memory.", "gauge",
+                          field_of(buffer_text(&text), 0) * size);
+        metric_text_plain(page, "process_resident_memory_bytes", "Resident memory.", "gauge",
+                          field_of(buffer_text(&text), 1) * size);
     }
     buffer_fini(&text);
 }
 
-static void write_process(struct page *page)
+static void write_process(struct metric_text *page)
 {
     struct rusage usage;
     struct rlimit limit;
     if (getrusage(RUSAGE_SELF, &usage) == 0)
-        write_plain(page, "process_cpu_seconds_total", "Processor time, user and system.",
-                    "counter",
-                    (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-                        (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
+        metric_text_plain(page, "process_cpu_seconds_total", "Processor time, user and system.",
+                          "counter",
+                          (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                              (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1e-6);
     write_memory(page);
-    write_plain(page, "process_open_fds", "Open file descriptors.", "gauge", open_descriptors());
+    metric_text_plain(page, "process_open_fds", "Open file descriptors.", "gauge",
+                      open_descriptors());
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        write_plain(page, "process_max_fds", "Limit of open file descriptors.", "gauge",
-                    (double)limit.rlim_cur);
-    write_plain(page, "process_start_time_seconds", "Start, in seconds since 1970.", "gauge",
-                start_time());
+        metric_text_plain(page, "process_max_fds", "Limit of open file descriptors.", "gauge",
+                          (double)limit.rlim_cur);
+    metric_text_plain(page, "process_start_time_seconds", "Start, in seconds since 1970.", "gauge",
+                      start_time());
 }
 
 void metric_page_write(const struct metric_sources *sources, struct buffer *out)
 {
-    struct page page = {.out = out};
+    struct metric_text page = {.out = out};
     metrics_visit(sources, write_metric, &page);
     write_round_trips(&page, sources->swim);
+    metric_cluster_keys(&page, sources->keyring);
+    if (sources->peers)
+        metric_cluster_peers(&page, sources->peers);
     write_process(&page);
-    write_head(&page, "serf_build_info", "The version.", "gauge");
+    metric_text_head(&page, "serf_build_info", "The version.", "gauge");
     buffer_append_text(out, "serf_build_info{version=\"" CSERF_VERSION "\"} 1\n");
 }

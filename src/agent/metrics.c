@@ -36,6 +36,7 @@ struct gauges {
     double intents, events, queries, broadcasts;
     double threads, allocated_bytes, system_bytes;
     double encrypted;
+    double sends_plaintext, accepts_plaintext, sends_unlabelled, accepts_unlabelled;
 };
 
 struct description {
@@ -126,6 +127,16 @@ static const struct description descriptions[] = {
     GAUGE(NULL, "serf_queue_depth", "queue=\"query\"", NULL, queries),
     GAUGE(NULL, "serf_queue_depth", "queue=\"membership\"", NULL, broadcasts),
     GAUGE(NULL, "serf_encrypted", NULL, "1 when gossip is encrypted, else 0.", encrypted),
+    GAUGE(NULL, "serf_sends_plaintext", NULL,
+          "1 while what is sent is not encrypted although there is a key, else 0.",
+          sends_plaintext),
+    GAUGE(NULL, "serf_accepts_plaintext", NULL,
+          "1 while what is not encrypted is read although there is a key, else 0.",
+          accepts_plaintext),
+    GAUGE(NULL, "serf_sends_unlabelled", NULL,
+          "1 while what is sent has no label although there is one, else 0.", sends_unlabelled),
+    GAUGE(NULL, "serf_accepts_unlabelled", NULL,
+          "1 while what has no label is read although there is one, else 0.", accepts_unlabelled),
     ACCEPTED("serf_plaintext_accepted_total",
              "Datagrams and streams that were read although they were not encrypted.",
              plaintext_accepted),
@@ -188,8 +199,9 @@ _Static_assert(sizeof descriptions / sizeof descriptions[0] <= FIXED_METRICS_MAX
 
 /* --- visiting --- */
 
-static struct gauges make_gauges(const struct serf_stats *stats)
+static struct gauges make_gauges(const struct metric_sources *sources)
 {
+    const struct serf_stats *stats = &sources->stats;
     struct mallinfo2 memory = mallinfo2();
     return (struct gauges){
         .health = stats->health_score,
@@ -208,6 +220,10 @@ static struct gauges make_gauges(const struct serf_stats *stats)
         .allocated_bytes = (double)(memory.uordblks + memory.hblkhd),
         .system_bytes = (double)(memory.arena + memory.hblkhd),
         .encrypted = stats->encrypted,
+        .sends_plaintext = sources->sends_plaintext,
+        .accepts_plaintext = sources->accepts_plaintext,
+        .sends_unlabelled = sources->sends_unlabelled,
+        .accepts_unlabelled = sources->accepts_unlabelled,
     };
 }
 
@@ -234,7 +250,7 @@ static const void *base_of(const struct metric_sources *sources, const struct ga
 static void visit_described(const struct metric_sources *sources, metric_visit *visit,
                             void *context)
 {
-    struct gauges gauges = make_gauges(&sources->stats);
+    struct gauges gauges = make_gauges(sources);
     for (uint32_t i = 0; i < DESCRIPTIONS; i++) {
         const struct description *description = &descriptions[i];
         const void *value =

@@ -32,6 +32,10 @@ struct metric_sources {
     const struct node_metrics *node;
     const struct agent_metrics *agent;
     struct serf_stats stats;
+    const struct keyring *keyring;             /* NULL: nothing is encrypted */
+    bool sends_plaintext, accepts_plaintext;   /* while there is a keyring */
+    bool sends_unlabelled, accepts_unlabelled; /* while there is a label */
+    const struct serf *peers;                  /* for a page: tells of each; NULL: it does not */
 };
 
 enum metric_kind {

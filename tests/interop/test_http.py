@@ -1,15 +1,17 @@
 """What an agent tells over HTTP, and when it calls itself ready."""
 
+import base64
+import hashlib
 import http.client
 import json
 import re
+import signal
 import socket
 
 import pytest
 
 from agents import AGREE_SECONDS, OURS, listening, next_host, next_port, run, wait_until
-
-PAGE_LINE = re.compile(r"^([a-z_][a-z0-9_]*)(\{[^}]*\})? (-?[0-9.e+-]+|NaN|\+Inf)$")
+from prometheus import parse_page
 
 
 class Http:
@@ -31,6 +33,12 @@ class Http:
         status, body, headers = self.ask(path)
         assert status == 200 and headers["Content-Type"] == "application/json"
         return json.loads(body)
+
+    def page(self):
+        """{name: Family} of /metrics."""
+        status, body, _ = self.ask("/metrics")
+        assert status == 200
+        return parse_page(body.encode())
 
     def health(self, *flags):
         return run(OURS, "health", f"-http-addr={self.address}", *flags)
@@ -67,28 +75,92 @@ def test_lists_and_numbers_are_those_of_the_command_line(cluster):
 def test_the_page_of_metrics_is_well_formed(cluster):
     agent, web = start(cluster, "-event-handler=echo secret")
     agent.cli("event", 'de"ploy\\')
-    wait_until(lambda: "serf_agent_invoke_seconds_count" in web.ask("/metrics")[1], AGREE_SECONDS,
-               "the handler has run")
-    status, page, headers = web.ask("/metrics")
+    agent.cli("event", "zwölf\u2028")
+    agent.cli("query", "-timeout=100ms", "load")
+    page = wait_until(lambda: ("serf_agent_invoke_seconds" in web.page() and web.page(),
+                               sorted(web.page())), AGREE_SECONDS, "the handler has run")
+    events = page["serf_events_total"]
+    assert events.kind == "counter" and events.value(name='de"ploy\\') == 1
+    assert events.value(name="zwölf\u2028") == 1
+    assert page["serf_members"].value(status="alive") == 1
+    assert page["serf_agent_invoke_seconds"].value("_count", handler="0") >= 1
+    assert page["serf_memberlist_probe_round_trip_seconds"].kind == "histogram"
+    assert page["process_resident_memory_bytes"].value() > 100_000
+    assert {"serf_queue_depth", "serf_memberlist_health_score", "serf_queries_total",
+            "serf_memberlist_udp_sent_packets_total"} <= set(page)
+    status, text, headers = web.ask("/metrics")
     assert status == 200 and headers["Content-Type"].startswith("text/plain; version=0.0.4")
-    declared = set()
-    for line in page.splitlines():
-        if line.startswith("# TYPE "):
-            name = line.split()[2]
-            assert name not in declared, f"{name} comes in two places"
-            declared.add(name)
-        elif not line.startswith("# HELP "):
-            match = PAGE_LINE.match(line)
-            assert match, line
-            assert re.sub(r"_(sum|count|bucket)$", "", match[1]) in declared or \
-                match[1] in declared, line
-    assert 'serf_events_total{name="de\\"ploy\\\\"} 1' in page
-    assert 'serf_members{status="alive"} 1' in page
-    assert 'handler="0"' in page and "secret" not in page
-    for name in ("process_resident_memory_bytes", "serf_queue_depth", "serf_memberlist_health_score",
-                 "serf_memberlist_probe_round_trip_seconds"):
-        assert name in declared
+    assert "secret" not in text and "serf_peer" not in text
     assert not agent.log_lines(r"GET|/metrics")
+
+
+def test_peers_have_series_of_their_own_when_that_is_asked_for(cluster):
+    agent, web = start(cluster, "-metrics-per-peer")
+    other = cluster.agent(OURS, "über", join=[agent], profile="local")
+    third = cluster.agent(OURS, join=[agent], profile="local")
+    cluster.wait_all_alive()
+    third.cli("leave")
+
+    def seen():
+        page = web.page()
+        found = {(labels["peer"], labels["addr"], labels["status"])
+                 for labels in (dict(sample.labels) for sample in page["serf_peer_status"].samples)}
+        placed = {dict(sample.labels)["peer"] for sample in
+                  page["serf_peer_round_trip_seconds"].samples} \
+            if "serf_peer_round_trip_seconds" in page else set()
+        return found == {(other.name, other.address, "alive"),
+                         (third.name, third.address, "left")} and other.name in placed, (found, placed)
+    wait_until(seen, AGREE_SECONDS, "both others are told of, and how far the live one is")
+    page = web.page()
+    assert 0 < page["serf_peer_round_trip_seconds"].value(peer=other.name) < 60
+    assert page["serf_peers_left_out"].value() == 0
+
+
+def test_a_reload_switches_the_series_of_peers(cluster, tmp_path):
+    file = tmp_path / "agent.json"
+    file.write_text("{}")
+    agent, web = start(cluster, f"-config-file={file}")
+    assert "serf_peers_left_out" not in web.page()
+    file.write_text('{"metrics_per_peer": true}')
+    agent.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: ("serf_peers_left_out" in web.page(), agent.log()), AGREE_SECONDS,
+               "the reload is done")
+    assert not agent.log_lines("only a restart applies")
+
+
+KEYS = ["AQEBAQEBAQEBAQEBAQEBAQ==", "AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI="]
+
+
+def fingerprint(key):
+    return hashlib.sha256(base64.b64decode(key)).hexdigest()[:8]
+
+
+def test_keys_and_doors_that_are_open_show(cluster):
+    agent, web = start(cluster, f"-encrypt={KEYS[0]}", "-encrypt-verify-incoming=false",
+                       "-label=blue", "-label-mode=accept")
+
+    def keys():
+        return {tuple(dict(sample.labels).values()) for sample in
+                web.page()["serf_key_info"].samples}
+    assert keys() == {(fingerprint(KEYS[0]), "true")}
+    agent.cli("keys", f"-install={KEYS[1]}")
+    agent.cli("keys", f"-use={KEYS[1]}")
+    assert keys() == {(fingerprint(KEYS[0]), "false"), (fingerprint(KEYS[1]), "true")}
+    page = web.page()
+    assert page["serf_encrypted"].value() == 1
+    assert page["serf_accepts_plaintext"].value() == 1 and page["serf_sends_plaintext"].value() == 0
+    assert page["serf_accepts_unlabelled"].value() == 1
+    assert page["serf_sends_unlabelled"].value() == 1
+    assert "AQEB" not in web.ask("/metrics")[1]
+
+
+def test_closed_doors_and_no_keys_show_too(cluster):
+    _, web = start(cluster, "-label=blue", "-encrypt-verify-incoming=false")
+    page = web.page()
+    assert "serf_key_info" not in page
+    for name in ("encrypted", "accepts_plaintext", "sends_plaintext", "accepts_unlabelled",
+                 "sends_unlabelled"):
+        assert page[f"serf_{name}"].value() == 0
 
 
 def test_ready_means_met_or_known_to_be_the_first(cluster):

@@ -1,6 +1,7 @@
 /* The page of metrics. */
 #include "support.h"
 
+#include "keyring.h"
 #include "metric_page.h"
 
 static struct swim_metrics swim;
@@ -8,6 +9,7 @@ static struct serf_metrics serf;
 static struct node_metrics node;
 static struct agent_metrics agent;
 static struct serf_stats stats;
+static struct keyring *keyring;
 static struct buffer out;
 
 static int begin(void **state)
@@ -32,7 +34,12 @@ static int end(void **state)
 
 static const char *page(void)
 {
-    struct metric_sources sources = {&swim, &serf, &node, &agent, stats};
+    struct metric_sources sources = {.swim = &swim,
+                                     .serf = &serf,
+                                     .node = &node,
+                                     .agent = &agent,
+                                     .stats = stats,
+                                     .keyring = keyring};
     buffer_reset(&out);
     metric_page_write(&sources, &out);
     return buffer_text(&out);
@@ -65,8 +72,16 @@ static void the_classes_of_a_histogram_add_up(void **state)
 static void names_from_peers_stay_within_their_quotes(void **state)
 {
     (void)state;
-    name_counts_add(&serf.events_by_name, span_text("a\"} 1\n\\b\xff"));
-    assert_contains(page(), "serf_events_total{name=\"a\\\"} 1_\\\\b_\"} 1\n");
+    name_counts_add(&serf.events_by_name, span_text("a\"} 1\n\\b"));
+    assert_contains(page(), "serf_events_total{name=\"a\\\"} 1\\n\\\\b\"} 1\n");
+}
+
+static void what_is_no_text_in_a_name_is_shown_by_its_number(void **state)
+{
+    (void)state;
+    name_counts_add(&serf.events_by_name, span_text("\xc3\xbc \xff\x01\x7f \xe2\x82"));
+    assert_contains(page(), "serf_events_total{name=\"\xc3\xbc \\\\xff\\\\x01\\\\x7f "
+                            "\\\\xe2\\\\x82\"} 1\n");
 }
 
 static void scripts_are_numbered_and_not_shown(void **state)
@@ -89,6 +104,45 @@ static void members_that_are_neither_failed_nor_gone_are_alive(void **state)
     assert_contains(text, "serf_encrypted 1\n");
 }
 
+static void keys_are_told_apart_and_not_told(void **state)
+{
+    (void)state;
+    static const uint8_t first[16] = {1}, second[32] = {2};
+    char text[KEY_FINGERPRINT_SIZE], line[96];
+    keyring = keyring_new();
+    keyring_add(keyring, span_make(first, sizeof first));
+    keyring_add(keyring, span_make(second, sizeof second));
+    snprintf(line, sizeof line, "serf_key_info{key=\"%s\",primary=\"true\"} 1\n",
+             key_fingerprint(span_make(first, sizeof first), text));
+    assert_contains(page(), line);
+    snprintf(line, sizeof line, "serf_key_info{key=\"%s\",primary=\"false\"} 1\n",
+             key_fingerprint(span_make(second, sizeof second), text));
+    assert_contains(page(), line);
+    keyring_free(keyring);
+    keyring = NULL;
+    assert_null(strstr(page(), "serf_key_info"));
+}
+
+static void a_door_that_is_open_to_plaintext_shows(void **state)
+{
+    (void)state;
+    struct metric_sources sources = {.swim = &swim,
+                                     .serf = &serf,
+                                     .node = &node,
+                                     .agent = &agent,
+                                     .accepts_plaintext = true,
+                                     .sends_unlabelled = true};
+    assert_contains(page(), "\nserf_accepts_plaintext 0\n");
+    buffer_reset(&out);
+    metric_page_write(&sources, &out);
+    const char *text = buffer_text(&out);
+    assert_contains(text, "\nserf_accepts_plaintext 1\n");
+    assert_contains(text, "\nserf_sends_plaintext 0\n");
+    assert_contains(text, "\nserf_sends_unlabelled 1\n");
+    assert_contains(text, "\nserf_accepts_unlabelled 0\n");
+    assert_null(strstr(text, "serf_peer"));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -96,8 +150,11 @@ int main(void)
         TEST(times_are_in_seconds),
         TEST(the_classes_of_a_histogram_add_up),
         TEST(names_from_peers_stay_within_their_quotes),
+        TEST(what_is_no_text_in_a_name_is_shown_by_its_number),
         TEST(scripts_are_numbered_and_not_shown),
         TEST(members_that_are_neither_failed_nor_gone_are_alive),
+        TEST(keys_are_told_apart_and_not_told),
+        TEST(a_door_that_is_open_to_plaintext_shows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

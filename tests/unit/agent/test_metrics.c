@@ -38,7 +38,8 @@ static int end(void **state)
 
 static const char *write_at(uint64_t now)
 {
-    struct metric_sources sources = {&swim, &serf, &node, &agent, stats};
+    struct metric_sources sources = {
+        .swim = &swim, .serf = &serf, .node = &node, .agent = &agent, .stats = stats};
     buffer_reset(&out);
     metric_lines_write(&lines, &sources, now, &out);
     return buffer_text(&out);
@@ -175,7 +176,8 @@ static void what_is_on_a_page_says_what_it_is(void **state)
 {
     (void)state;
     const char *last = NULL;
-    struct metric_sources sources = {&swim, &serf, &node, &agent, stats};
+    struct metric_sources sources = {
+        .swim = &swim, .serf = &serf, .node = &node, .agent = &agent, .stats = stats};
     name_counts_add(&serf.events_by_name, span_text("deploy"));
     metrics_visit(&sources, note_page_name, &last);
 }
