@@ -169,6 +169,7 @@ static void member_event(void *context, enum member_event_type type,
 {
     struct agent *agent = context;
     log_event(agent, span_text(member_event_name(type)), SPAN_EMPTY, NULL);
+    agent_http_met(agent, members, count);
     if (agent->rpc)
         rpc_server_member_event(agent->rpc, type, members, count);
     event_handlers_members(agent->handlers, type, members, count);

@@ -20,26 +20,38 @@ enum {
 
 /* --- health --- */
 
+/* Whether whoever could name other members has answered, and named none. A search that failed has
+ * not answered: were that ready, an outage of the name service would let a rollout replace a
+ * cluster by members that are alone. */
+static bool is_the_first(const struct agent *agent)
+{
+    if (agent->config.retry_join.count > 0)
+        return serf_found_nobody_else(node_serf(agent->node));
+    return !agent->mdns || mdns_found_nobody_else(agent->mdns);
+}
+
 /* NULL when ready, else what is still missing. Once ready, a member stays so in a partition too:
  * taking it out would help nobody. */
 static const char *unready_reason(struct agent *agent)
 {
     struct serf_stats stats;
-    const struct agent_config *config = &agent->config;
-    const struct serf *serf = node_serf(agent->node);
     if (agent->phase == AGENT_LEAVING || agent->phase == AGENT_STOPPING ||
-        serf_state(serf) != SERF_ALIVE)
+        serf_state(node_serf(agent->node)) != SERF_ALIVE)
         return "leaving";
-    serf_stats(serf, &stats);
+    serf_stats(node_serf(agent->node),
+               &stats); /* it tells before events come, which gather first */
     if (stats.members - stats.failed - stats.left > 1)
         agent->met_cluster = true;
-    else if (agent->phase == AGENT_RUNNING && config->retry_join.count > 0)
-        agent->met_cluster = agent->met_cluster || serf_found_nobody_else(serf);
-    else if (agent->phase == AGENT_RUNNING && agent->mdns)
-        agent->met_cluster = agent->met_cluster || mdns_has_looked(agent->mdns);
-    else if (agent->phase == AGENT_RUNNING)
-        agent->met_cluster = true;
+    else if (!agent->met_cluster && agent->phase == AGENT_RUNNING)
+        agent->met_cluster = is_the_first(agent);
     return agent->met_cluster ? NULL : "not joined yet";
+}
+
+void agent_http_met(struct agent *agent, const struct member_view *members, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!span_equal_text(members[i].name, agent->config.node_name))
+            agent->met_cluster = true;
 }
 
 static void answer_text(struct http_exchange *exchange, unsigned status, const char *text)

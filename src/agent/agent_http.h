@@ -14,10 +14,15 @@
 #include "http_server.h"
 
 struct agent;
+struct member_view;
 
 enum { HTTP_DEFAULT_PORT = 7374 };
 
 /* Listens at the configuration's http_addr; true without one, too. */
 bool agent_http_start(struct agent *agent, struct buffer *error);
+
+/* Something is known of these members: who knows of another than itself has met its cluster, for
+ * good. */
+void agent_http_met(struct agent *agent, const struct member_view *members, size_t count);
 
 #endif

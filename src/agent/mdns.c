@@ -20,7 +20,9 @@ struct mdns {
     struct multicast *multicast;
     struct loop_timer poll, quiet;
     uint64_t collect_until;
-    uint32_t responses; /* since the last question */
+    uint32_t responses;            /* since the last question */
+    bool heard_self, heard_others; /* likewise */
+    bool was_the_only_one;         /* to answer an earlier one */
     uint64_t replies_since;
     uint32_t replies;
     bool unseen_told; /* that no interface takes multicast */
@@ -107,6 +109,10 @@ static bool is_live_member(const struct mdns *mdns, const struct mdns_host *host
 static void take_host(struct mdns *mdns, const struct mdns_host *host)
 {
     const struct endpoint *endpoint = &host->endpoint;
+    struct endpoint self = node_advertised(mdns->config.node);
+    bool own = endpoint_equal(endpoint, &self);
+    mdns->heard_self = mdns->heard_self || own;
+    mdns->heard_others = mdns->heard_others || !own;
     if (mdns->batch_count == MDNS_BATCH_MAX || contains(mdns->batch, mdns->batch_count, endpoint) ||
         contains(mdns->joining, mdns->joining_count, endpoint) ||
         contains(mdns->joined, mdns->joined_count, endpoint) || is_live_member(mdns, host))
@@ -144,6 +150,7 @@ static void on_poll(void *context)
 {
     struct mdns *mdns = context;
     struct buffer query;
+    mdns->was_the_only_one = mdns->was_the_only_one || (mdns->heard_self && !mdns->heard_others);
     loop_timer_set(&mdns->poll, loop_now() + mdns->config.poll_interval);
     forget_if_alone(mdns);
     if (multicast_refresh(mdns->multicast) == 0) {
@@ -158,6 +165,7 @@ static void on_poll(void *context)
     buffer_init(&query, MDNS_MESSAGE_SIZE_MAX);
     if (mdns_write_query(&mdns->service, &query)) {
         mdns->responses = 0;
+        mdns->heard_self = mdns->heard_others = false;
         mdns->collect_until = loop_now() + MDNS_COLLECT_NS;
         multicast_ask(mdns->multicast, buffer_span(&query));
     }
@@ -257,7 +265,8 @@ void mdns_free(struct mdns *mdns)
     free(mdns);
 }
 
-bool mdns_has_looked(const struct mdns *mdns)
+bool mdns_found_nobody_else(const struct mdns *mdns)
 {
-    return mdns->collect_until > 0 && loop_now() > mdns->collect_until;
+    bool collected = loop_now() > mdns->collect_until;
+    return mdns->was_the_only_one || (collected && mdns->heard_self && !mdns->heard_others);
 }

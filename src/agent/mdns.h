@@ -35,7 +35,8 @@ struct mdns *mdns_new(const struct mdns_config *config, struct buffer *error);
 /* The node must not call back any more: free it right after. NULL is ignored. */
 void mdns_free(struct mdns *mdns);
 
-/* Whether it has asked, and waited for the answers, at least once. */
-bool mdns_has_looked(const struct mdns *mdns);
+/* Whether a question has been answered by nobody but this agent itself: then there is nobody else.
+ * Silence says nothing, since the own answer comes back wherever multicast works. */
+bool mdns_found_nobody_else(const struct mdns *mdns);
 
 #endif

@@ -192,6 +192,44 @@ def test_a_member_stays_ready_when_the_others_are_gone(cluster):
     assert web.ask("/health/ready")[0] == 200
 
 
+def test_a_search_that_fails_makes_nobody_ready(cluster):
+    """Neither a name without addresses (or a name service that is down) nor an old address is an
+    answer that names nobody."""
+    for place in ("members.invalid", "127.0.0.99"):
+        agent, web = start(cluster, f"-retry-join={place}", "-retry-interval=1s")
+        wait_until(lambda: (len(agent.log_lines("agent: Join failed")) >= 5, agent.log()),
+                   AGREE_SECONDS, "five tries have failed")
+        assert web.ask("/health/ready")[:2] == (503, "not joined yet\n")
+        assert web.ask("/health/live")[0] == 200
+
+
+def test_who_met_its_cluster_between_two_questions_is_ready(cluster):
+    first = cluster.agent(OURS, profile="local")
+    second, web = start(cluster, f"-retry-join={first.address}")
+    cluster.wait_all_alive()
+    first.kill()
+    wait_until(lambda: second.statuses()[first.name] == "failed", AGREE_SECONDS, "it is missed")
+    web.wait_ready()
+
+
+def test_who_leaves_is_not_ready_any_more(cluster):
+    """A handler that still runs holds the agent, which has left, for a moment."""
+    file = cluster.directory / "go"
+    agent, web = start(cluster, f"-event-handler=user=while [ ! -e {file} ]; do sleep 0.1; done",
+                       "-leave-timeout=100s")
+    cluster.agent(OURS, join=[agent], profile="local")
+    web.wait_ready()
+    agent.cli("event", "hold")
+    agent.wait_log("Received event: user-event: hold")
+    agent.left = True
+    agent.process.send_signal(signal.SIGINT)
+    wait_until(lambda: web.ask("/health/ready")[:2] == (503, "leaving\n"), AGREE_SECONDS,
+               "it says that it leaves")
+    assert web.ask("/health/live")[0] == 200
+    file.touch()
+    assert agent.wait_exit(AGREE_SECONDS) == 0
+
+
 def test_silent_clients_do_not_shut_others_out_of_rpc(cluster):
     agent, web = start(cluster)
     idle = [socket.create_connection((agent.host, web.port)) for _ in range(80)]

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from agents import OURS, REFERENCE
+from agents import OURS, REFERENCE, next_port, run, wait_until
 from link import HAS_IPV6, Link
 
 # A question that is lost is asked again after a minute.
@@ -84,7 +84,20 @@ def test_two_agents_of_one_host_find_each_other(cluster, link):
     cluster.wait_all_alive(FOUND_SECONDS)
 
 
-def test_a_host_without_multicast_is_told_so(cluster):
-    agent = cluster.agent(OURS, None, "-discover=blue", profile="local")
+def test_who_is_alone_on_its_link_is_ready(cluster, link):
+    """The answer that comes back is its own, and the only one."""
+    agent = start(cluster, link, OURS, "-discover=blue", "-http-addr=127.0.0.1")
+    health = [*agent.launcher, OURS.path, "health"]
+    wait_until(lambda: subprocess.run(health, capture_output=True, text=True,
+                                      check=False).stdout == "ready\n",
+               FOUND_SECONDS, "it knows that it is the first")
+
+
+def test_a_host_without_multicast_is_told_so_and_not_ready(cluster):
+    port = next_port()
+    agent = cluster.agent(OURS, None, "-discover=blue", f"-http-addr=127.0.0.1:{port}",
+                          profile="local")
     agent.wait_log(r"\[ERR\] agent\.mdns: Failed to poll for new hosts: no interface that is up")
     assert agent.statuses() == {agent.name: "alive"}
+    health = run(OURS, "health", f"-http-addr=127.0.0.1:{port}")
+    assert (health.returncode, health.stdout) == (1, "not joined yet\n")

@@ -282,6 +282,33 @@ static void replies_have_a_limit(void **state)
     buffer_fini(&query);
 }
 
+static void who_hears_nothing_but_itself_is_the_first(void **state)
+{
+    (void)state;
+    wait_question();
+    hear_from("me", "10.0.0.1");
+    wait_question();
+    assert_true(mdns_found_nobody_else(mdns));
+}
+
+static void silence_says_nothing_about_others(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        wait_question();
+    assert_false(mdns_found_nobody_else(mdns));
+}
+
+static void who_has_heard_somebody_is_not_the_first(void **state)
+{
+    (void)state;
+    wait_question();
+    hear_from("me", "10.0.0.1");
+    hear_from("a", "10.0.0.2");
+    wait_question();
+    assert_false(mdns_found_nobody_else(mdns));
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
@@ -293,6 +320,9 @@ int main(void)
         TEST(addresses_found_together_are_joined_together),
         TEST(a_flood_of_addresses_stops_at_the_limit),
         TEST(replies_have_a_limit),
+        TEST(who_hears_nothing_but_itself_is_the_first),
+        TEST(silence_says_nothing_about_others),
+        TEST(who_has_heard_somebody_is_not_the_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
