@@ -4,12 +4,15 @@ import base64
 import hashlib
 import http.client
 import json
+import os
 import re
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
+import protocol
 from agents import AGREE_SECONDS, OURS, listening, next_host, next_port, run, wait_until
 from prometheus import parse_page
 
@@ -70,6 +73,73 @@ def test_lists_and_numbers_are_those_of_the_command_line(cluster):
     assert web.ask("/v1/members", "HEAD")[1] == ""
     assert web.ask("/nowhere")[0] == 404
     assert web.ask("/metrics", "POST")[0] == 405
+
+
+def test_a_long_list_comes_in_parts_and_is_whole(cluster):
+    """300 members that another one told of, none of whom is there."""
+    agent, web = start(cluster, "-disable-compression")
+    names = {f"told-{number:03}-{'x' * 40}" for number in range(300)}
+    protocol.exchange(agent, protocol.push_pull(
+        [protocol.node_state(name, "127.9.9.9") for name in names]))
+    wait_until(lambda: len(agent.statuses()) == 301, AGREE_SECONDS, "it has believed that")
+    status, body, headers = web.ask("/v1/members")
+    assert status == 200 and headers["Transfer-Encoding"] == "chunked" and len(body) > 40_000
+    listed = json.loads(body)["members"]
+    assert {member["name"] for member in listed} == names | {agent.name}
+    assert len(listed) == 301
+
+
+def test_probes_and_scrapes_log_nothing(cluster):
+    agent, web = start(cluster, "-log-level=debug")
+    web.wait_ready()
+    mark = agent.log_mark()
+    for path in ("/health/live", "/health/ready", "/metrics", "/v1/members", "/v1/stats",
+                 "/v1/coordinates", "/nowhere"):
+        web.ask(path)
+        web.ask(path, "HEAD")
+        web.ask(path, "DELETE")
+    assert web.health().returncode == 0
+    assert agent.log()[mark:] == ""
+
+
+def test_the_process_is_measured(cluster):
+    agent, web = start(cluster)
+    page, pid = web.page(), agent.process.pid
+    value = {name: family.value() for name, family in page.items() if name.startswith("process_")}
+    own = len(os.listdir(f"/proc/{pid}/fd"))
+    assert own <= value["process_open_fds"] <= own + 1  # the scrape's connection
+    limit = re.search(r"Max open files +(\d+)", Path(f"/proc/{pid}/limits").read_text("ascii"))
+    assert value["process_max_fds"] == int(limit[1])
+    assert 0 < value["process_resident_memory_bytes"] < value["process_virtual_memory_bytes"]
+    assert value["process_cpu_seconds_total"] > 0
+    ticks = int(Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[19])
+    boot = re.search(r"^btime (\d+)", Path("/proc/stat").read_text("ascii"), re.M)
+    started = int(boot[1]) + ticks / os.sysconf("SC_CLK_TCK")
+    assert abs(value["process_start_time_seconds"] - started) < 5
+
+
+def closed_by_peer(connection):
+    """Sends a byte more; whether the other side takes no more."""
+    try:
+        connection.send(b"x")
+        return connection.recv(1, socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def test_who_does_not_finish_a_request_is_cut_off(cluster):
+    """Ten seconds are for the whole request, however it trickles in."""
+    agent, web = start(cluster)
+    silent, slow = (socket.create_connection((agent.host, web.port)) for _ in range(2))
+    slow.send(b"GET /")
+    silent.settimeout(AGREE_SECONDS)
+    wait_until(lambda: closed_by_peer(slow), AGREE_SECONDS, "the slow one is cut off")
+    assert silent.recv(1) == b""
+    assert web.ask("/health/live")[0] == 200
+    silent.close()
+    slow.close()
 
 
 def test_the_page_of_metrics_is_well_formed(cluster):
