@@ -150,6 +150,20 @@ void broadcast_join_intent(struct serf *serf)
     send_join_intent(serf, time);
 }
 
+void tell_leave_of_former_life(struct serf *serf)
+{
+    struct leave_intent leave = {.ltime = serf->clock,
+                                 .node = member_name(&serf->swim.table, serf->swim.self)};
+    if (serf->state != SERF_ALIVE)
+        return;
+    serf->clock++;
+    /* It is about ourselves, and not to be refuted when it comes back. */
+    member_at(&serf->swim.table, serf->swim.self)->status_ltime = leave.ltime;
+    buffer_reset(&serf->scratch);
+    serf_message_write(&serf->scratch, SERF_LEAVE, &leave_intent_structure, &leave);
+    swim_tell_all(&serf->swim, buffer_span(&serf->scratch));
+}
+
 bool handle_join_intent(struct serf *serf, const struct join_intent *intent)
 {
     if (!ltime_is_sane(serf, "a join intent", intent->ltime))

@@ -307,6 +307,9 @@ static void handle_report(struct serf *serf, struct effect *effect)
     case EFFECT_SWIM_NAMESAKE:
         name_vote_begin(serf);
         break;
+    case EFFECT_SWIM_MOVING:
+        tell_leave_of_former_life(serf);
+        break;
     case EFFECT_SWIM_MOVED:
         /* Newer than what was said of the former life, which counts as left where it was missed. */
         broadcast_join_intent(serf);

@@ -330,6 +330,8 @@ bool handle_join_intent(struct serf *serf, const struct join_intent *intent);
 void intents_apply(struct serf *serf, uint32_t member);
 void intents_expire(struct serf *serf);
 void broadcast_join_intent(struct serf *serf);
+/* Tells everybody directly that this name is about to leave where it was before. */
+void tell_leave_of_former_life(struct serf *serf);
 
 /* queues.c */
 void queues_init(struct serf *serf);

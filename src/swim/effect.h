@@ -49,6 +49,7 @@ enum effect_kind {
     EFFECT_SWIM_UPDATED,
     EFFECT_SWIM_ACK,      /* to swim_ping, or too late to be of use to anybody */
     EFFECT_SWIM_NAMESAKE, /* somebody answers to our name at another address */
+    EFFECT_SWIM_MOVING,   /* our former life is about to leave: as if by its own intent */
     EFFECT_SWIM_MOVED,    /* we, to the address where we are: as if newly joined */
 };
 

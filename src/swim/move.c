@@ -9,7 +9,9 @@
  *            others vote on it.
  *   revive   we are alive there, above the incarnation that is held. It changes nothing where that
  *            is believed; who holds us dead has to believe it, since the dead can't leave.
- *   leave    and there we have left: from now on a new address is welcome.
+ *   intend   and there we are about to leave: the Serf layer says so, since for the reference who
+ *            goes without that has failed;
+ *   leave    and have left: from now on a new address is welcome.
  *   arrive   we are alive here.
  *
  *   settle   as after a join, the Serf layer says that we have joined: at once, and once more when
@@ -20,8 +22,8 @@
 #include "swim_internal.h"
 
 /* How often each phase speaks. */
-static const uint32_t steps_of[] = {
-    [MOVE_ASK] = 4, [MOVE_REVIVE] = 3, [MOVE_LEAVE] = 3, [MOVE_ARRIVE] = 3, [MOVE_SETTLE] = 1};
+static const uint32_t steps_of[] = {[MOVE_ASK] = 4,   [MOVE_REVIVE] = 3, [MOVE_INTEND] = 2,
+                                    [MOVE_LEAVE] = 3, [MOVE_ARRIVE] = 3, [MOVE_SETTLE] = 1};
 
 static const uint64_t ask_interval = 500 * NANOSECONDS_PER_MS;
 static const uint64_t settle_time = 5 * NANOSECONDS_PER_S;
@@ -167,6 +169,9 @@ static void take_step(struct swim *swim)
         break;
     case MOVE_REVIVE:
         say_alive(swim, old, move->old.port, move->incarnation);
+        break;
+    case MOVE_INTEND:
+        outbox_add(&swim->outbox, EFFECT_SWIM_MOVING);
         break;
     case MOVE_LEAVE:
         say_left(swim, move->incarnation);

@@ -105,6 +105,7 @@ enum move_phase {
     MOVE_IDLE,
     MOVE_ASK,
     MOVE_REVIVE,
+    MOVE_INTEND,
     MOVE_LEAVE,
     MOVE_ARRIVE,
     MOVE_SETTLE,

@@ -36,6 +36,10 @@ def test_a_vanished_member_is_alive_at_its_new_address(cluster, reference, peers
     reborn = cluster.agent(OURS, "victim", join=peers[:1])
     assert reborn.host != victim.host
     cluster.healthy_after()
+    if held == "alive" and not any(peer.log_lines("Marking victim as failed") for peer in peers):
+        # Nobody's suspicion had run out meanwhile, so it was told of as leaving, not as failed.
+        for peer in peers:
+            assert not peer.log_lines("EventMemberFailed: victim"), peer
 
 
 @PEERS

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "packet.h"
+#include "serf_message.h"
 #include "virtual_network.h"
 
 #include <stdio.h>
@@ -61,6 +63,54 @@ static void who_vanished_is_alive_at_its_new_address_in_seconds(void **state)
         assert_true(all_have_n3_at_its_new_place(network));
         network_free(network);
     }
+}
+
+struct parting { /* what the one who comes back says of its former life */
+    struct network *network;
+    struct wire_codec codec;
+    uint64_t intents, goodbyes;
+    uint64_t last_intent, first_goodbye;
+};
+
+static void look_for_parting(void *context, const struct host *from, const struct effect *effect)
+{
+    struct parting *seen = context;
+    struct packet_reader reader;
+    struct packet_problem problem = packet_open(&reader, &seen->codec, effect->packet.datagram);
+    struct span message;
+    assert_int_equal(problem.error, PACKET_OK);
+    while (from->number == 2 && packet_next(&reader, &message, &problem)) {
+        if (message.data[0] == MESSAGE_USER && message.data[1] == SERF_LEAVE) {
+            seen->last_intent = seen->network->now;
+            seen->intents++;
+        } else if (message.data[0] == MESSAGE_DEAD && seen->goodbyes++ == 0) {
+            seen->first_goodbye = seen->network->now;
+        }
+    }
+}
+
+/* For the reference a member has failed that goes without an intent, or whose intent it handles
+ * after the goodbye, which it does with what comes in one datagram. */
+static void a_former_life_says_that_it_will_leave_before_it_has_left(void **state)
+{
+    (void)state;
+    struct network *network = cluster(4);
+    struct parting seen = {.network = network};
+    wire_codec_init(&seen.codec, &network->random);
+    network_kill(network, &network->hosts[2]);
+    network->look = look_for_parting;
+    network->look_context = &seen;
+    come_back_elsewhere(network);
+    assert_true(network_run_until(network, SECONDS(6), all_have_n3_at_its_new_place));
+    network_run(network, SECONDS(30));
+    assert_true(seen.intents >= SIZE - 1 && seen.goodbyes >= SIZE - 1);
+    assert_true(seen.first_goodbye >= seen.last_intent + SECONDS(1) / 5);
+    assert_false(host_logged(&network->hosts[2], "Refuting an older leave intent"));
+    for (uint32_t i = 0; i < SIZE; i++)
+        assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_ALIVE);
+    network->look = NULL;
+    wire_codec_fini(&seen.codec);
+    network_free(network);
 }
 
 static void packets_that_are_lost_do_not_keep_it_from_moving(void **state)
@@ -127,6 +177,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_vanished_is_alive_at_its_new_address_in_seconds),
+        cmocka_unit_test(a_former_life_says_that_it_will_leave_before_it_has_left),
         cmocka_unit_test(packets_that_are_lost_do_not_keep_it_from_moving),
         cmocka_unit_test(a_name_that_is_answered_to_is_not_moved),
         cmocka_unit_test(an_answer_through_helpers_counts_as_well),
