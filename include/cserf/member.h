@@ -140,8 +140,9 @@ CSERF_API enum cserf_code cserf_member_join(struct cserf_member *member,
                                             struct cserf_error *error);
 
 /* Joins, tries again every `interval_ms` until it works, and keeps looking while the member is
- * alone: what a service should do at its start, once. max_attempts 0: for ever; otherwise
- * CSERF_EVENT_STOPPED comes after so many that failed. */
+ * alone: what a service should do at its start. max_attempts 0: for ever; otherwise
+ * CSERF_EVENT_STOPPED comes after so many that failed. Called again, it begins anew with these
+ * addresses in place of the earlier ones; without any (count 0) the search is over. */
 CSERF_API enum cserf_code cserf_member_retry_join(struct cserf_member *member,
                                                   const char *const *addresses, size_t count,
                                                   uint32_t interval_ms, uint32_t max_attempts,
@@ -180,6 +181,16 @@ CSERF_API uint64_t cserf_member_query(struct cserf_member *member, const char *n
 /* No more callbacks for this query. Numbers that are done are ignored. */
 CSERF_API void cserf_member_query_cancel(struct cserf_member *member, uint64_t query);
 
+/* Has all members, this one included, install, use, remove or list keys; `key` is base64, NULL for
+ * a list. `done` is told CSERF_OK when every one of them did it, else CSERF_REFUSED with a summary,
+ * and in any case what they reported; it may be NULL. Only a member that encrypts has keys. The
+ * steps of a change of keys: install the new one, use it, remove the old one, each when the one
+ * before went well. */
+CSERF_API enum cserf_code cserf_member_keys(struct cserf_member *member,
+                                            enum cserf_key_operation operation, const char *key,
+                                            cserf_key_report_callback *done, void *context,
+                                            struct cserf_error *error);
+
 /* Answers the query of a CSERF_EVENT_QUERY, once, at once or until its time is up. */
 CSERF_API enum cserf_code cserf_member_respond(struct cserf_member *member, uint64_t query,
                                                const void *payload, size_t payload_size,
@@ -194,6 +205,13 @@ CSERF_API const struct cserf_node *cserf_member_next(struct cserf_member *member
 CSERF_API const struct cserf_node *cserf_member_find(struct cserf_member *member,
                                                      const char *name); /* NULL: unknown */
 CSERF_API const struct cserf_node *cserf_member_self(struct cserf_member *member);
+
+/* The round-trip time between two members, in milliseconds, estimated from their network
+ * coordinates: neither is asked. `to` NULL: this member. CSERF_REFUSED when one is unknown, or has
+ * not answered a probe of this member yet. */
+CSERF_API enum cserf_code cserf_member_rtt(const struct cserf_member *member, const char *from,
+                                           const char *to, double *rtt_ms,
+                                           struct cserf_error *error);
 
 /* This member's own state: CSERF_ALIVE, CSERF_LEAVING or CSERF_LEFT; CSERF_NONE when stopped. */
 CSERF_API enum cserf_status cserf_member_status(const struct cserf_member *member);

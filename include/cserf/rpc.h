@@ -109,6 +109,18 @@ CSERF_API enum cserf_code cserf_rpc_set_tags(struct cserf_rpc *rpc, const struct
                                              size_t set_count, const char *const *deleted,
                                              size_t deleted_count, struct cserf_error *error);
 
+/* Has all members install, use, remove or list keys, as `serf keys`; `key` is base64, NULL for a
+ * list. `callback` (may be NULL) is called once before this returns, with what was reported, unless
+ * the agent gave no answer; CSERF_REFUSED when not every member did it. */
+CSERF_API enum cserf_code cserf_rpc_keys(struct cserf_rpc *rpc, enum cserf_key_operation operation,
+                                         const char *key, cserf_key_report_callback *callback,
+                                         void *context, struct cserf_error *error);
+
+/* The round-trip time between two members, in milliseconds, as `serf rtt` estimates it. `to` NULL:
+ * the agent itself. CSERF_REFUSED when the agent has no coordinate for one of them. */
+CSERF_API enum cserf_code cserf_rpc_rtt(struct cserf_rpc *rpc, const char *from, const char *to,
+                                        double *rtt_ms, struct cserf_error *error);
+
 /* One line of `serf info`, as in "serf", "members", "3". */
 typedef void cserf_stat_callback(void *context, const char *section, const char *key,
                                  const char *value);

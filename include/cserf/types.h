@@ -147,6 +147,40 @@ struct cserf_answer {
 
 typedef void cserf_answer_callback(void *context, const struct cserf_answer *answer);
 
+/* --- keys --- */
+
+enum cserf_key_operation {
+    CSERF_KEY_INSTALL = 1, /* decrypt with it, too */
+    CSERF_KEY_USE = 2,     /* encrypt with it; it is installed */
+    CSERF_KEY_REMOVE = 3,  /* forget it; it is not in use */
+    CSERF_KEY_LIST = 4
+};
+
+/* These two stay as they are. */
+struct cserf_key {
+    const char *text;       /* base64 */
+    uint32_t nodes;         /* members that have it */
+    uint32_t primary_nodes; /* that encrypt with it; 0 by RPC, which does not tell */
+};
+
+struct cserf_key_message {
+    const char *node, *text; /* why this member did not do it, or what it adds */
+};
+
+/* What members said to an operation on keys. */
+struct cserf_key_report {
+    uint32_t nodes, responses, errors;
+    const struct cserf_key *keys; /* of a list */
+    size_t key_count;
+    const struct cserf_key_message *messages;
+    size_t message_count;
+};
+
+/* `error`: CSERF_OK when all members did it, else CSERF_REFUSED with a summary, or CSERF_NO_MEMORY.
+ * Neither pointer is NULL. */
+typedef void cserf_key_report_callback(void *context, const struct cserf_error *error,
+                                       const struct cserf_key_report *report);
+
 #ifdef __cplusplus
 }
 #endif

@@ -211,13 +211,18 @@ static void tell_answer(struct cserf_member *member, const struct delivery *deli
 
 static void tell_done(const struct delivery *delivery)
 {
+    static const struct cserf_key_report none;
     struct command_wait *wait = delivery->command, copy = *wait;
     wait->end = NULL;
+    wait->keys = NULL;
     command_wait_free(wait);
-    if (copy.join_done)
+    if (copy.keys_done)
+        copy.keys_done(copy.context, &copy.error, copy.keys ? &copy.keys->report : &none);
+    else if (copy.join_done)
         copy.join_done(copy.context, &copy.error, delivery->count);
     else
         copy.done(copy.context, &copy.error);
+    key_answer_free(copy.keys);
 }
 
 /* NULL when memory is out; freed in one piece. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "arguments.h"
+#include "base64.h"
 
 /* --- commands under way --- */
 
@@ -15,6 +16,7 @@ void command_wait_free(struct command_wait *wait)
         place = &(*place)->next;
     *place = wait->next;
     free(wait->end);
+    key_answer_free(wait->keys);
     free(wait);
 }
 
@@ -58,7 +60,7 @@ static enum cserf_code prepare(struct cserf_member *member, const struct command
 {
     *wait = NULL;
     enum cserf_code code = running(member, error);
-    if (code != CSERF_OK || (!from->done && !from->join_done))
+    if (code != CSERF_OK || (!from->done && !from->join_done && !from->keys_done))
         return code;
     *wait = wait_new(member, from);
     return *wait ? CSERF_OK : lib_no_memory(error);
@@ -124,14 +126,11 @@ enum cserf_code cserf_member_retry_join(struct cserf_member *member, const char 
                                         bool replay, struct cserf_error *error)
 {
     struct span spans[JOIN_ADDRESSES_MAX];
-    enum cserf_code code = spans_of(addresses, count, spans, error);
-    if (code == CSERF_OK && member->retry_join)
-        code = lib_fail(error, CSERF_INVALID, "a member tries to join once, at its start");
+    enum cserf_code code = count > 0 ? spans_of(addresses, count, spans, error) : CSERF_OK;
     if (code == CSERF_OK)
         code = running(member, error);
     if (code != CSERF_OK)
         return code;
-    member->retry_join = true;
     struct retry_join options = {.interval = interval_ms * NANOSECONDS_PER_MS,
                                  .max_attempts = max_attempts,
                                  .replay = replay};
@@ -178,6 +177,58 @@ enum cserf_code cserf_member_set_tags(struct cserf_member *member, const struct 
         return code;
     node_set_tags(member->node, copies, count, done_of(wait), wait);
     return taken(member, error);
+}
+
+/* --- keys --- */
+
+static void keys_done(void *context, const struct key_report *report, struct span error)
+{
+    struct command_wait *wait = context;
+    if (!wait)
+        return;
+    wait->keys = key_answer_of(report);
+    member_command_done(wait, error.size == 0, 0, error);
+    if (!wait->keys)
+        lib_no_memory(&wait->error);
+}
+
+static enum cserf_code read_key(enum cserf_key_operation operation, const char *text,
+                                struct buffer *key, struct cserf_error *error)
+{
+    size_t offset;
+    if (operation < CSERF_KEY_INSTALL || operation > CSERF_KEY_LIST)
+        return lib_fail(error, CSERF_INVALID, "keys are installed, used, removed or listed");
+    if (operation == CSERF_KEY_LIST)
+        return CSERF_OK;
+    if (!text || !base64_decode(span_text(text), key, &offset) || key->size == 0)
+        return lib_fail(error, CSERF_INVALID,
+                        "a key is the base64 of 16, 24 or 32 bytes; `serf keygen` prints one");
+    return CSERF_OK;
+}
+
+enum cserf_code cserf_member_keys(struct cserf_member *member, enum cserf_key_operation operation,
+                                  const char *text, cserf_key_report_callback *done, void *context,
+                                  struct cserf_error *error)
+{
+    static const enum key_operation operations[] = {[CSERF_KEY_INSTALL] = KEY_INSTALL,
+                                                    [CSERF_KEY_USE] = KEY_USE,
+                                                    [CSERF_KEY_REMOVE] = KEY_REMOVE,
+                                                    [CSERF_KEY_LIST] = KEY_LIST};
+    const struct command_wait from = {.keys_done = done, .context = context};
+    struct command_wait *wait;
+    struct buffer key;
+    buffer_init(&key, KEY_REQUEST_SIZE_MAX);
+    enum cserf_code code = read_key(operation, text, &key, error);
+    if (code == CSERF_OK)
+        code = prepare(member, &from, &wait, error);
+    if (code == CSERF_OK) {
+        node_keys(member->node, operations[operation], buffer_span(&key), 0, keys_done, wait);
+        code = taken(member, error);
+    }
+    if (key.size > 0)
+        explicit_bzero(key.data, key.size);
+    buffer_fini(&key);
+    return code;
 }
 
 /* --- events and queries --- */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "coordinate.h"
 #include "expression.h"
 
 enum { HOST_NAME_SIZE = 256 };
@@ -232,6 +233,28 @@ const struct cserf_node *cserf_member_self(struct cserf_member *member)
         return NULL;
     serf_local_member(node_serf(member->node), &view);
     return member_view_show(&member->listed, &view);
+}
+
+static bool find_coordinate(const struct cserf_member *member, const char *name,
+                            struct coordinate *coordinate)
+{
+    const struct serf *serf = node_serf(member->node);
+    struct member_view self;
+    serf_local_member(serf, &self);
+    return serf_coordinate(serf, name ? span_text(name) : self.name, coordinate);
+}
+
+enum cserf_code cserf_member_rtt(const struct cserf_member *member, const char *from,
+                                 const char *to, double *rtt_ms, struct cserf_error *error)
+{
+    struct coordinate a, b;
+    if (!member->node)
+        return lib_fail(error, CSERF_CLOSED, "the member has stopped");
+    if (!find_coordinate(member, from, &a) || !find_coordinate(member, to, &b))
+        return lib_fail(error, CSERF_REFUSED,
+                        "one of the two is no member, or has not answered a probe yet");
+    *rtt_ms = (double)coordinate_distance(&a, &b) / NANOSECONDS_PER_MS;
+    return lib_good(error);
 }
 
 enum cserf_status cserf_member_status(const struct cserf_member *member)

@@ -9,6 +9,7 @@
 #include "delivery.h"
 #include "lib_config.h"
 #include "lib_error.h"
+#include "lib_keys.h"
 #include "node.h"
 #include "node_view.h"
 
@@ -20,7 +21,9 @@ struct command_wait {
     struct delivery *end; /* owned until it is queued */
     struct cserf_error error;
     cserf_done_callback *done;
-    cserf_join_callback *join_done; /* instead, of a join */
+    cserf_join_callback *join_done;       /* instead, of a join */
+    cserf_key_report_callback *keys_done; /* instead, of a command about keys */
+    struct key_answer *keys; /* owned: what is told to keys_done; NULL: memory was out */
     void *context;
 };
 
@@ -44,8 +47,7 @@ struct cserf_member {
     struct command_wait *waits;
     struct asked_query *asked;
     bool dispatching;
-    bool retry_join; /* asked for */
-    bool freed;      /* by a callback: dispatch does it */
+    bool freed; /* by a callback: dispatch does it */
 
     cserf_event_callback *on_event;
     void *event_context;

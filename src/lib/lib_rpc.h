@@ -2,6 +2,7 @@
  *
  * lib_rpc.c         life, streams, dispatch
  * lib_rpc_calls.c   one function a command
+ * lib_rpc_keys.c    those about keys
  * lib_rpc_record.c  records and lists, from what came to what is called back */
 #ifndef LIB_LIB_RPC_H
 #define LIB_LIB_RPC_H

@@ -4,6 +4,9 @@
 #include "arguments.h"
 #include "loop.h"
 #include "member_list.h"
+#include "network_coordinate.h"
+
+#include <stdio.h>
 
 enum { CALL_LIST_MAX = 1024 * 1024 };
 
@@ -283,5 +286,70 @@ enum cserf_code cserf_rpc_stats(struct cserf_rpc *rpc, cserf_stat_callback *call
     code = rpc_ask(rpc, RPC_STATS, NULL, &answer, error);
     if (code == CSERF_OK)
         code = show_stats(rpc, answer, callback, context, error);
+    return rpc_leave(rpc, code);
+}
+
+/* --- coordinates --- */
+
+/* Into `name`; empty where the agent does not say. */
+static void take_own_name(void *context, const char *section, const char *key, const char *value)
+{
+    struct buffer *name = context;
+    if (strcmp(section, "agent") == 0 && strcmp(key, "name") == 0)
+        buffer_append_text(name, value);
+}
+
+static enum cserf_code find_coordinate(struct cserf_rpc *rpc, const char *name,
+                                       struct network_coordinate *coordinate,
+                                       struct cserf_error *error)
+{
+    const struct rpc_get_coordinate body = {span_text(name)};
+    struct rpc_coordinate_response response;
+    struct span answer;
+    char text[CSERF_ERROR_TEXT_SIZE];
+    enum cserf_code code = rpc_ask(rpc, RPC_GET_COORDINATE, &body, &answer, error);
+    if (code != CSERF_OK)
+        return code;
+    struct msgpack_reader reader = msgpack_reader_of(answer);
+    if (msgpack_read_structure(&reader, &rpc_coordinate_response_structure, &response) !=
+            MSGPACK_OK ||
+        (response.ok && !network_coordinate_read(response.coord, coordinate)))
+        return rpc_malformed(error);
+    if (response.ok)
+        return CSERF_OK;
+    snprintf(text, sizeof text, "the agent has no coordinate for a member '%s'", name);
+    return lib_fail(error, CSERF_REFUSED, text);
+}
+
+static enum cserf_code estimate(struct cserf_rpc *rpc, const char *from, const char *to,
+                                double *rtt_ms, struct cserf_error *error)
+{
+    struct network_coordinate a, b;
+    enum cserf_code code = find_coordinate(rpc, from, &a, error);
+    if (code == CSERF_OK)
+        code = find_coordinate(rpc, to, &b, error);
+    if (code == CSERF_OK)
+        *rtt_ms = network_coordinate_distance(&a, &b) * 1000;
+    return code;
+}
+
+enum cserf_code cserf_rpc_rtt(struct cserf_rpc *rpc, const char *from, const char *to,
+                              double *rtt_ms, struct cserf_error *error)
+{
+    struct buffer name;
+    struct span answer;
+    enum cserf_code code = rpc_enter(rpc, error);
+    if (code != CSERF_OK)
+        return code;
+    buffer_init(&name, LIB_ERROR_SIZE_MAX);
+    if (!to) {
+        code = rpc_ask(rpc, RPC_STATS, NULL, &answer, error);
+        if (code == CSERF_OK)
+            code = show_stats(rpc, answer, take_own_name, &name, error);
+        to = buffer_text(&name);
+    }
+    if (code == CSERF_OK)
+        code = estimate(rpc, from, to, rtt_ms, error);
+    buffer_fini(&name);
     return rpc_leave(rpc, code);
 }

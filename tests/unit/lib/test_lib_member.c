@@ -1,5 +1,4 @@
-/* Members as a program has them: by the public header, each in poll loops of the test's own. Only
- * the cluster's change of keys is asked for below the header, which has no call for it. */
+/* Members as a program has them: by the public header, each in poll loops of the test's own. */
 #include <cserf/cserf.h>
 
 #include <poll.h>
@@ -14,9 +13,6 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "base64.h"
-#include "lib_member.h"
-
 enum { PATIENCE_SECONDS = 70 };
 
 #define KEY   "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8="
@@ -25,7 +21,7 @@ enum { PATIENCE_SECONDS = 70 };
 struct program {
     struct cserf_member *member;
     unsigned events[CSERF_EVENT_STOPPED + 1];
-    char last_user[64], last_update_role[64], log[256];
+    char last_user[64], last_update_role[64], log[256], report[256], last_keys[128];
     unsigned done, contacted, acks, responses, answers_done, keys_kept;
     enum cserf_code code;
     enum cserf_code dispatched;
@@ -90,10 +86,11 @@ static void on_answer(void *context, const struct cserf_answer *answer)
 static bool on_keys(void *context, const char *const *keys, size_t count)
 {
     struct program *program = context;
+    size_t used = 0;
     program->keys_kept++;
-    assert_int_equal(count, 2);
-    assert_string_equal(keys[0], KEY);
-    assert_string_equal(keys[1], KEY_2);
+    for (size_t i = 0; i < count; i++)
+        used += (size_t)snprintf(program->last_keys + used, sizeof program->last_keys - used, "%s ",
+                                 keys[i]);
     return program->keeps_keys;
 }
 
@@ -302,13 +299,23 @@ static void a_member_that_gives_up_joining_says_so_last(void **state)
     uint32_t position = 0;
     (void)state;
     assert_int_equal(cserf_member_retry_join(a.member, &nobody, 1, 1, 1, false, &error), CSERF_OK);
-    assert_int_equal(cserf_member_retry_join(a.member, &nobody, 1, 1, 1, false, &error),
-                     CSERF_INVALID);
     assert_true(until(&a.events[CSERF_EVENT_STOPPED], 1));
     assert_int_equal(a.dispatched, CSERF_CLOSED);
     assert_int_equal(cserf_member_status(a.member), CSERF_NONE);
     assert_null(cserf_member_next(a.member, &position));
     assert_int_equal(cserf_member_leave(a.member, on_done, &a, &error), CSERF_CLOSED);
+}
+
+/* A program that learns of better addresses says so. */
+static void a_search_begins_anew_with_other_addresses(void **state)
+{
+    const char *nobody = "127.0.0.1:1", *other = cserf_member_advertised(a.member);
+    (void)state;
+    assert_int_equal(cserf_member_retry_join(b.member, &nobody, 1, 1000, 0, false, NULL), CSERF_OK);
+    assert_int_equal(cserf_member_retry_join(b.member, &other, 1, 1000, 0, false, NULL), CSERF_OK);
+    assert_true(until(&b.events[CSERF_EVENT_JOIN], 2));
+    /* And ends when there are none. */
+    assert_int_equal(cserf_member_retry_join(b.member, NULL, 0, 1000, 0, false, NULL), CSERF_OK);
 }
 
 static void a_join_of_nobody_is_refused_with_the_reason(void **state)
@@ -424,38 +431,118 @@ static void a_label_keeps_clusters_apart(void **state)
     join_both();
 }
 
-static void on_keys_done(void *context, const struct key_report *report, struct span error)
+/* "nodes responses errors", each key with its nodes, those that encrypt with it marked, and each
+ * message. */
+static void on_report(void *context, const struct cserf_error *error,
+                      const struct cserf_key_report *report)
 {
     struct program *program = context;
-    (void)error;
+    size_t size = sizeof program->report;
+    int used = snprintf(program->report, size, "%u %u %u", report->nodes, report->responses,
+                        report->errors);
+    for (size_t i = 0; i < report->key_count; i++)
+        used +=
+            snprintf(program->report + used, size - (size_t)used, " %.4s:%u/%u",
+                     report->keys[i].text, report->keys[i].nodes, report->keys[i].primary_nodes);
+    for (size_t i = 0; i < report->message_count; i++)
+        used += snprintf(program->report + used, size - (size_t)used, " %s: %s",
+                         report->messages[i].node, report->messages[i].text);
     program->done++;
-    program->contacted = report->errors;
+    program->code = error->code;
 }
 
-static void keys_of_the_cluster_are_handed_to_the_program(void **state)
+/* Asks until all have answered, since gossip may miss one. */
+static const char *keys(struct program *program, enum cserf_key_operation operation,
+                        const char *key)
 {
-    struct buffer key;
-    size_t offset;
-    (void)state;
+    for (int times = 0; times < 10; times++) {
+        unsigned before = program->done;
+        assert_int_equal(
+            cserf_member_keys(program->member, operation, key, on_report, program, NULL), CSERF_OK);
+        assert_true(until(&program->done, before + 1));
+        if (strncmp(program->report, "2 2", 3) == 0)
+            break;
+    }
+    return program->report;
+}
+
+static void start_encrypted(bool b_keeps_keys)
+{
     stop_both(NULL);
     struct program *all[] = {&a, &b};
     for (int i = 0; i < 2; i++) {
-        *all[i] = (struct program){.keeps_keys = i == 0};
+        *all[i] = (struct program){.keeps_keys = i == 0 || b_keeps_keys};
         struct cserf_config *config = config_of(all[i], i == 0 ? "a" : "b");
         cserf_config_add_key(config, KEY);
         start_with(all[i], config);
     }
     join_both();
-    buffer_init(&key, 64);
-    assert_true(base64_decode(span_text(KEY_2), &key, &offset));
+}
+
+static void keys_of_the_cluster_are_handed_to_the_program(void **state)
+{
+    (void)state;
+    start_encrypted(false);
     /* Whoever can't keep them is counted as an error. */
-    node_keys(a.member->node, KEY_INSTALL, buffer_span(&key), 0, on_keys_done, &a);
-    loop_arm(a.member->loop);
+    assert_non_null(strstr(keys(&a, CSERF_KEY_INSTALL, KEY_2), "2 2 1 b: Failed to write keyring"));
+    assert_int_equal(a.code, CSERF_REFUSED);
+    assert_true(a.keys_kept >= 1 && b.keys_kept >= 1);
+    assert_string_equal(a.last_keys, KEY " " KEY_2 " ");
+    assert_string_equal(b.last_keys, KEY " " KEY_2 " ");
+}
+
+static void a_member_changes_the_keys_of_all(void **state)
+{
+    (void)state;
+    start_encrypted(true);
+    assert_string_equal(keys(&a, CSERF_KEY_INSTALL, KEY_2), "2 2 0");
+    assert_string_equal(keys(&b, CSERF_KEY_LIST, NULL), "2 2 0 HvY8:2/2 T9jn:2/0");
+    assert_string_equal(keys(&b, CSERF_KEY_USE, KEY_2), "2 2 0");
+    assert_non_null(strstr(keys(&a, CSERF_KEY_REMOVE, KEY_2), "2 2 2 "));
+    assert_int_equal(a.code, CSERF_REFUSED);
+    assert_string_equal(keys(&a, CSERF_KEY_REMOVE, KEY), "2 2 0");
+    assert_string_equal(keys(&a, CSERF_KEY_LIST, NULL), "2 2 0 T9jn:2/2");
+    assert_int_equal(a.code, CSERF_OK);
+    assert_string_equal(b.last_keys, KEY_2 " ");
+}
+
+static void what_is_no_key_and_a_member_without_keys_are_told(void **state)
+{
+    struct cserf_error error;
+    (void)state;
+    assert_int_equal(cserf_member_keys(a.member, CSERF_KEY_INSTALL, "!", NULL, NULL, &error),
+                     CSERF_INVALID);
+    assert_int_equal(cserf_member_keys(a.member, CSERF_KEY_USE, NULL, NULL, NULL, &error),
+                     CSERF_INVALID);
+    assert_int_equal(cserf_member_keys(a.member, 0, KEY, NULL, NULL, &error), CSERF_INVALID);
+    assert_int_equal(cserf_member_keys(a.member, CSERF_KEY_LIST, NULL, NULL, NULL, &error),
+                     CSERF_OK); /* nobody wants to know */
+    assert_int_equal(cserf_member_keys(a.member, CSERF_KEY_LIST, NULL, on_report, &a, &error),
+                     CSERF_OK);
     assert_true(until(&a.done, 1));
-    assert_int_equal(a.keys_kept, 1);
-    assert_int_equal(b.keys_kept, 1);
-    assert_int_equal(a.contacted, 1);
-    buffer_fini(&key);
+    assert_int_equal(a.code, CSERF_REFUSED);
+    assert_non_null(strstr(a.report, "1 1 1 a: "));
+}
+
+/* Coordinates come with the answers to probes, which come once a second. */
+static void a_round_trip_is_estimated_without_asking(void **state)
+{
+    double there = 0, back = 0;
+    struct cserf_error error;
+    time_t end = time(NULL) + PATIENCE_SECONDS;
+    (void)state;
+    assert_int_equal(cserf_member_rtt(a.member, "b", NULL, &there, &error), CSERF_REFUSED);
+    join_both();
+    while (cserf_member_rtt(a.member, "b", NULL, &there, &error) != CSERF_OK) {
+        assert_true(time(NULL) < end);
+        unsigned before = a.answers_done;
+        assert_true(cserf_member_query(a.member, "who", NULL, 0, NULL, on_answer, &a, NULL) > 0);
+        assert_true(until(&a.answers_done, before + 1));
+    }
+    assert_int_equal(cserf_member_rtt(a.member, "a", "b", &back, &error), CSERF_OK);
+    assert_true(there > 0 && there < 60000);
+    assert_true(there == back);
+    assert_int_equal(cserf_member_rtt(a.member, "c", "b", &back, &error), CSERF_REFUSED);
 }
 
 static void a_snapshot_brings_a_member_back(void **state)
@@ -572,6 +659,10 @@ int main(void)
         TEST(a_descriptor_nests_in_another_epoll_set),
         TEST(a_label_keeps_clusters_apart),
         TEST(keys_of_the_cluster_are_handed_to_the_program),
+        TEST(a_member_changes_the_keys_of_all),
+        TEST(what_is_no_key_and_a_member_without_keys_are_told),
+        TEST(a_round_trip_is_estimated_without_asking),
+        TEST(a_search_begins_anew_with_other_addresses),
         TEST(a_snapshot_brings_a_member_back),
         TEST(log_lines_come_at_the_level_asked_for),
         TEST(stats_are_written_as_far_as_the_caller_knows_them),

@@ -353,6 +353,115 @@ static void stats_are_flat_lines(void **state)
     end(&script, rpc);
 }
 
+static void on_report(void *context, const struct cserf_error *error,
+                      const struct cserf_key_report *report)
+{
+    char text[256];
+    (void)context;
+    snprintf(text, sizeof text, "%d %u %u %u", error->code, report->nodes, report->responses,
+             report->errors);
+    note(text);
+    for (size_t i = 0; i < report->key_count; i++) {
+        snprintf(text, sizeof text, "%s %u", report->keys[i].text, report->keys[i].nodes);
+        note(text);
+    }
+    for (size_t i = 0; i < report->message_count; i++) {
+        snprintf(text, sizeof text, "%s: %s", report->messages[i].node, report->messages[i].text);
+        note(text);
+    }
+}
+
+static void say_key_response(struct script *script, const char *key, const char *node)
+{
+    struct buffer keys, messages;
+    buffer_init(&keys, 256);
+    buffer_init(&messages, 256);
+    msgpack_write_map(&keys, key ? 1 : 0);
+    if (key) {
+        msgpack_write_string_text(&keys, key);
+        msgpack_write_unsigned(&keys, 3);
+    }
+    msgpack_write_map(&messages, node ? 1 : 0);
+    if (node) {
+        msgpack_write_string_text(&messages, node);
+        msgpack_write_string_text(&messages, "no");
+    }
+    const struct rpc_key_response response = {.keys = buffer_span(&keys),
+                                              .messages = buffer_span(&messages),
+                                              .num_err = node ? 1 : 0,
+                                              .num_nodes = 3,
+                                              .num_resp = 3};
+    say_structure(script, &rpc_key_response_structure, &response);
+    buffer_fini(&keys);
+    buffer_fini(&messages);
+}
+
+static void keys_are_reported_whether_all_went_well_or_not(void **state)
+{
+    struct script script;
+    struct cserf_error error;
+    (void)state;
+    begin(&script);
+    say_answer(&script, "", 2);
+    say_key_response(&script, "a2V5", NULL);
+    say_answer(&script, "1/3 nodes reported failure", 3);
+    say_key_response(&script, NULL, "b");
+    say_answer(&script, "", 4);
+    say_key_response(&script, NULL, NULL);
+    struct cserf_rpc *rpc = open_client(&script);
+    assert_int_equal(cserf_rpc_keys(rpc, CSERF_KEY_LIST, NULL, on_report, NULL, NULL), CSERF_OK);
+    assert_int_equal(cserf_rpc_keys(rpc, CSERF_KEY_REMOVE, "a2V5", on_report, NULL, &error),
+                     CSERF_REFUSED);
+    assert_string_equal(error.text, "1/3 nodes reported failure");
+    assert_int_equal(cserf_rpc_keys(rpc, CSERF_KEY_USE, "a2V5", NULL, NULL, &error), CSERF_OK);
+    assert_int_equal(cserf_rpc_keys(rpc, 9, "a2V5", NULL, NULL, &error), CSERF_INVALID);
+    assert_string_equal(seen, "0 3 3 0;a2V5 3;3 3 3 1;b: no;");
+    end(&script, rpc);
+}
+
+static void say_coordinate(struct script *script, uint64_t seq, double height, bool known)
+{
+    struct buffer coordinate, vector;
+    buffer_init(&coordinate, 256);
+    buffer_init(&vector, 256);
+    msgpack_write_array(&vector, 2);
+    msgpack_write_double(&vector, 0);
+    msgpack_write_double(&vector, 0);
+    const struct rpc_coordinate message = {.height = height, .vec = buffer_span(&vector)};
+    msgpack_write_structure(&coordinate, &rpc_coordinate_structure, MSGPACK_RPC, &message);
+    const struct rpc_coordinate_response response = {
+        .coord = known ? buffer_span(&coordinate) : SPAN_EMPTY, .ok = known};
+    say_answer(script, "", seq);
+    say_structure(script, &rpc_coordinate_response_structure, &response);
+    buffer_fini(&coordinate);
+    buffer_fini(&vector);
+}
+
+static void a_round_trip_is_the_distance_of_two_coordinates(void **state)
+{
+    struct script script;
+    struct cserf_error error;
+    double rtt_ms = 0;
+    (void)state;
+    begin(&script);
+    say_coordinate(&script, 2, 0.001, true);
+    say_coordinate(&script, 3, 0.002, true);
+    say_answer(&script, "", 4); /* who the agent is */
+    msgpack_write_map(&script.said, 1);
+    msgpack_write_string_text(&script.said, "agent");
+    msgpack_write_map(&script.said, 1);
+    msgpack_write_string_text(&script.said, "name");
+    msgpack_write_string_text(&script.said, "me");
+    say_coordinate(&script, 5, 0.001, true);
+    say_coordinate(&script, 6, 0, false);
+    struct cserf_rpc *rpc = open_client(&script);
+    assert_int_equal(cserf_rpc_rtt(rpc, "a", "b", &rtt_ms, &error), CSERF_OK);
+    assert_true(rtt_ms > 2.999 && rtt_ms < 3.001);
+    assert_int_equal(cserf_rpc_rtt(rpc, "a", NULL, &rtt_ms, &error), CSERF_REFUSED);
+    assert_string_equal(error.text, "the agent has no coordinate for a member 'me'");
+    end(&script, rpc);
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, forget)
 
 int main(void)
@@ -369,6 +478,8 @@ int main(void)
         TEST(nobody_listening_is_told),
         TEST(inside_a_callback_the_client_is_busy),
         TEST(stats_are_flat_lines),
+        TEST(keys_are_reported_whether_all_went_well_or_not),
+        TEST(a_round_trip_is_the_distance_of_two_coordinates),
     };
     return cmocka_run_group_tests_name("lib_rpc", tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* Network coordinates as an agent answers with them (agent specification, 2.9 and 5.4). */
-#ifndef CLI_NETWORK_COORDINATE_H
-#define CLI_NETWORK_COORDINATE_H
+#ifndef CLIENT_NETWORK_COORDINATE_H
+#define CLIENT_NETWORK_COORDINATE_H
 
 #include "msgpack.h"
 
