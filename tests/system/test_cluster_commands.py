@@ -62,6 +62,16 @@ def test_each_replica_looks_like_a_pod(cluster):
     assert first[0].endswith("/boot"), "the agent itself is process 1"
 
 
+@pytest.mark.parametrize("mode", ["namespaces", "loopback"])
+def test_each_replica_is_healthy_over_http(cluster, mode):
+    up = cluster.command("up", "--mode", mode, "--replicas", "2", "--binary", BINARY)
+    if "can't be started" in up.stderr:
+        pytest.skip(up.stderr.strip())
+    for name in cluster.replicas():
+        wait_for(lambda: cluster.command("exec", name, "--", "serf", "health").stdout == "ready\n",
+                 f"{name} says that it is ready", timeout_s=75)
+
+
 def test_boot_prints_the_walk_through(cluster):
     cluster.up("--replicas", "1")
     name = cluster.replicas()[0]

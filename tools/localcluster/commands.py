@@ -85,12 +85,16 @@ def replicas_of(content):
 
 def pod_environment(state, content, pod):
     environment = dict(os.environ)
-    environment.update(pods.environment(pod["name"], content["service"], content["api_server"],
-                                        state.path("config"), state.path("bin")))
+    http = pods.http_address(content["mode"], pod["address"])
+    environment.update(pods.environment(pod["name"], http, content["service"],
+                                        content["api_server"], state.path("config"),
+                                        state.path("bin")))
     if content["mode"] == "loopback":
         environment["SERF_RPC_ADDR"] = f"{pod['address']}:7373"
+        environment["SERF_HTTP_ADDR"] = http
     else:
         environment.pop("SERF_RPC_ADDR", None)
+        environment.pop("SERF_HTTP_ADDR", None)
     return environment
 
 

@@ -4,6 +4,7 @@ import random
 
 NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"  # Kubernetes' own: no vowels, no lookalikes
 PORT = 7946
+HTTP_PORT = 7374
 
 
 class Pod:
@@ -46,7 +47,12 @@ def gateway_of(address):
     return address.rsplit(".", 1)[0] + ".1"
 
 
-def environment(name, service, api_server, config_directory, program_directory):
+def http_address(mode, address):
+    """As the image has it, where a replica has a network of its own."""
+    return f"{address}:{HTTP_PORT}" if mode == "loopback" else f":{HTTP_PORT}"
+
+
+def environment(name, http, service, api_server, config_directory, program_directory):
     """The environment of a container of a pod beside a Service called serf."""
     tcp, udp = f"tcp://{service}:{PORT}", f"udp://{service}:{PORT}"
     api = f"tcp://{api_server}:443"
@@ -56,6 +62,7 @@ def environment(name, service, api_server, config_directory, program_directory):
         "PATH": f"{program_directory}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "SERF_CONFDIR": config_directory,
         "SERF_APPDIR": program_directory,
+        "SERF_AGENT_HTTP_ADDR": http,
         "SERF_AGENT_RETRY_WATCH": "true",
         "SERF_SERVICE_HOST": service,
         "SERF_SERVICE_PORT": str(PORT),

@@ -119,7 +119,8 @@ class Supervisor:
         return pod
 
     def _environment(self, pod):
-        return pods.environment(pod.name, self._network.service, self._network.api_server,
+        return pods.environment(pod.name, pods.http_address(self._network.mode, pod.address),
+                                self._network.service, self._network.api_server,
                                 self._state.path("config"), self._state.path("bin"))
 
     def _scale(self, wanted, tell):
