@@ -25,7 +25,9 @@ static void answer(struct serf *serf, struct open_query *query, const char *what
 
 /* --- what we know of a name --- */
 
-static void write_member(const struct serf *serf, uint32_t member, struct buffer *out)
+/* `elsewhere` is where it is said to be, or NULL: where we hold it. */
+static void write_member(const struct serf *serf, uint32_t member, const struct endpoint *elsewhere,
+                         struct buffer *out)
 {
     const struct member_record *record = member_at(&serf->swim.table, member);
     const struct identity *identity = identity_of(record->identity);
@@ -46,8 +48,9 @@ static void write_member(const struct serf *serf, uint32_t member, struct buffer
     const uint8_t *versions = identity->versions;
     struct conflict_response response = {
         .name = identity_name(identity),
-        .address = identity_address(identity),
-        .port = identity->port,
+        .address = elsewhere ? span_make(elsewhere->address, elsewhere->address_size)
+                             : identity_address(identity),
+        .port = elsewhere ? elsewhere->port : identity->port,
         .tags = buffer_span(&tags),
         .status = record->status,
         .protocol_min = versions[0],
@@ -62,17 +65,19 @@ static void write_member(const struct serf *serf, uint32_t member, struct buffer
     buffer_fini(&tags);
 }
 
-static void answer_conflict(struct serf *serf, struct open_query *query, struct span name)
+static bool is_known(const struct serf *serf, uint32_t member)
 {
-    if (span_equal(name, member_name(&serf->swim.table, serf->swim.self)))
-        return; /* who is asked about itself abstains */
-    serf_log(serf, LOG_LEVEL_DEBUG, "serf: Got conflict resolution query for '%.*s'",
-             SPAN_PRINT(name));
+    return member != MEMBER_NONE && member_at(&serf->swim.table, member)->in_serf;
+}
+
+static void tell_where(struct serf *serf, struct open_query *query, struct span name,
+                       const struct endpoint *elsewhere)
+{
     struct buffer payload;
     buffer_init(&payload, 16384);
     uint32_t member = member_table_find(&serf->swim.table, name);
-    if (member != MEMBER_NONE && member_at(&serf->swim.table, member)->in_serf) {
-        write_member(serf, member, &payload);
+    if (is_known(serf, member)) {
+        write_member(serf, member, elsewhere, &payload);
     } else {
         buffer_append_u8(&payload, SERF_CONFLICT_RESPONSE);
         msgpack_write_nil(&payload);
@@ -82,6 +87,32 @@ static void answer_conflict(struct serf *serf, struct open_query *query, struct 
     else
         answer(serf, query, "conflict query", buffer_span(&payload));
     buffer_fini(&payload);
+}
+
+/* The reference answers with what it holds. A member whose machine died and whose name starts again
+ * elsewhere would so be voted out by views of its own former life: so when the asker bears the name
+ * itself, we see first whether anybody answers to it where we hold it. */
+static void answer_conflict(struct serf *serf, struct open_query *query, struct span name)
+{
+    if (span_equal(name, member_name(&serf->swim.table, serf->swim.self)))
+        return; /* who is asked about itself abstains */
+    serf_log(serf, LOG_LEVEL_DEBUG, "serf: Got conflict resolution query for '%.*s'",
+             SPAN_PRINT(name));
+    uint32_t member = member_table_find(&serf->swim.table, name);
+    if (is_known(serf, member) && span_equal(atom_span(query->origin_name), name)) {
+        struct endpoint held = member_endpoint(&serf->swim.table, member);
+        if (!endpoint_equal(&held, &query->origin) &&
+            inquire(serf, INQUIRY_CONFLICT, name, &held, query->id))
+            return;
+    }
+    tell_where(serf, query, name, NULL);
+}
+
+void answer_conflict_at_last(struct serf *serf, const struct inquiry *inquiry, bool answered)
+{
+    struct open_query *query = number_map_find(&serf->open_queries, inquiry->query);
+    if (query)
+        tell_where(serf, query, atom_span(inquiry->name), answered ? NULL : &query->origin);
 }
 
 /* --- keys --- */

@@ -460,6 +460,14 @@ void joins_stop(struct serf *serf)
     }
 }
 
+bool join_has_unresolved(const struct join *join)
+{
+    for (uint32_t i = 0; i < join->entry_count; i++)
+        if (join->entries[i].error)
+            return true;
+    return false;
+}
+
 static uint32_t error_count(const struct join *join)
 {
     uint32_t count = 0;

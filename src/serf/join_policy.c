@@ -215,7 +215,8 @@ static void try_ended(struct serf *serf, const struct join *join)
 {
     char wait[DURATION_TEXT_SIZE];
     struct join_policy *policy = &serf->policy;
-    bool only_self = join->peers == 0 && join->reached > 0 && join->reached == join->contact_count;
+    bool only_self = join->peers == 0 && join->reached > 0 &&
+                     join->reached == join->contact_count && !join_has_unresolved(join);
     policy->lonely = only_self ? policy->lonely + 1 : 0;
     if (join->reached > 0) {
         policy->satisfied = true;
@@ -299,6 +300,7 @@ void serf_retry_join(struct serf *serf, uint64_t now, const struct span *address
         return;
     policy->failures = 0;
     policy->satisfied = false;
+    policy->lonely = 0;
     policy->addresses = calloc(count, sizeof *policy->addresses);
     for (size_t i = 0; policy->addresses && i < count; i++) {
         char *copy = malloc(addresses[i].size + 1);

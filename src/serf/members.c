@@ -246,7 +246,7 @@ static void reconnect_to(struct serf *serf, struct span name, const struct endpo
     char text[ENDPOINT_TEXT_SIZE];
     serf_log(serf, LOG_LEVEL_INFO, "serf: attempting reconnect to %.*s %s", SPAN_PRINT(name),
              endpoint_text(to, text));
-    inquire(serf, INQUIRY_RECONNECT, name, to);
+    inquire(serf, INQUIRY_RECONNECT, name, to, 0);
 }
 
 /* Every member tries now and then, so that all together try each failed member about once an

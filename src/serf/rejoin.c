@@ -152,7 +152,7 @@ void rejoin_timer(struct serf *serf)
     }
     const struct snapshot_peer *peer = &rejoin->peers[rejoin->next];
     timer_set(&serf->swim.timers, &rejoin->timer, serf->swim.now + next_after);
-    if (!inquire(serf, INQUIRY_REJOIN, atom_span(peer->name), &peer->endpoint))
+    if (!inquire(serf, INQUIRY_REJOIN, atom_span(peer->name), &peer->endpoint, 0))
         return; /* too many at once, or no memory: later */
     char address[ENDPOINT_TEXT_SIZE];
     serf_log(serf, LOG_LEVEL_INFO, "serf: Attempting re-join to previously known node: %.*s: %s",

@@ -190,12 +190,13 @@ struct key_command {
 
 struct held_event;
 
-enum inquiry_purpose { INQUIRY_REJOIN, INQUIRY_RECONNECT };
+enum inquiry_purpose { INQUIRY_REJOIN, INQUIRY_RECONNECT, INQUIRY_CONFLICT };
 
 struct inquiry { /* is it still this one who lives there? */
     struct timer timer;
     enum inquiry_purpose purpose;
     uint32_t sequence, pings;
+    uint32_t query;    /* of INQUIRY_CONFLICT: somebody's open query that waits for it */
     struct atom *name; /* reference held */
     struct endpoint endpoint;
 };
@@ -378,6 +379,8 @@ void queries_fini(struct serf *serf);
 /* internal_queries.c; `name` is without its prefix */
 void internal_query(struct serf *serf, struct open_query *query, struct span name,
                     struct span payload);
+/* INQUIRY_CONFLICT has ended: `answered` or not. */
+void answer_conflict_at_last(struct serf *serf, const struct inquiry *inquiry, bool answered);
 
 /* query_collector.c: of our own */
 struct collector *query_ask(struct serf *serf, enum query_purpose purpose,
@@ -437,13 +440,15 @@ bool joins_ignore_old(const struct serf *serf);
 void joins_stop(struct serf *serf);
 /* The reference's words for what went wrong, or one line with "; " between the reasons. */
 void join_error_text(const struct join *join, bool one_line, struct buffer *out);
+/* Whether what was to be asked is not known in full: a name that could not be looked up. */
+bool join_has_unresolved(const struct join *join);
 void joins_fini(struct serf *serf);
 
 /* inquiry.c */
-/* Pings the address under the name; goes on with what the purpose says, on the ack only. False when
- * too many are asked, or memory is out. */
+/* Pings the address under the name; goes on with what the purpose says, to exchange states on the
+ * ack only. `query` as in struct inquiry. False when too many are asked, or memory is out. */
 bool inquire(struct serf *serf, enum inquiry_purpose purpose, struct span name,
-             const struct endpoint *endpoint);
+             const struct endpoint *endpoint, uint32_t query);
 void inquiry_timer(struct serf *serf, struct timer *timer);
 void inquiry_answered(struct serf *serf, uint32_t sequence);
 void inquiries_stop(struct serf *serf);

@@ -67,48 +67,13 @@ bool swim_move_answered(struct swim *swim, uint32_t sequence)
 
 /* --- asking --- */
 
-static bool may_help(const void *context, uint32_t member)
-{
-    const struct swim *swim = context;
-    const struct member_record *record = member_at(&swim->table, member);
-    return record->in_swim && record->state == NODE_ALIVE && member != swim->self;
-}
-
-static void ask_helpers(struct swim *swim, const struct identity *own)
-{
-    struct move *move = &swim->move;
-    struct indirect_ping_message request = {
-        .sequence = move->sequence,
-        .target = span_make(move->address, move->address_size),
-        .port = move->old.port,
-        .node = identity_name(own),
-        .source_address = identity_address(own),
-        .source_port = own->port,
-        .source_node = identity_name(own),
-    };
-    uint32_t helpers[INDIRECT_CHECKS_MAX];
-    uint32_t count = member_table_pick(&swim->table, &swim->random, swim->config.indirect_checks,
-                                       helpers, may_help, swim);
-    for (uint32_t i = 0; i < count; i++) {
-        struct endpoint to = member_endpoint(&swim->table, helpers[i]);
-        if (swim_begin_datagram(swim, MESSAGE_INDIRECT_PING, &indirect_ping_structure, &request))
-            swim_send(swim, &to, false);
-    }
-}
-
 static void ask(struct swim *swim)
 {
-    const struct identity *own = member_identity(&swim->table, swim->self);
-    struct ping_message ping = {
-        .sequence = swim->move.sequence,
-        .node = identity_name(own),
-        .source_address = identity_address(own),
-        .source_port = own->port,
-        .source_node = identity_name(own),
-    };
-    if (swim_begin_datagram(swim, MESSAGE_PING, &ping_structure, &ping))
-        swim_send(swim, &swim->move.old, false);
-    ask_helpers(swim, own);
+    const struct move *move = &swim->move;
+    struct span name = swim_own_name(swim);
+    swim_ping(swim, &move->old, name, move->sequence);
+    swim_ping_by_helpers(swim, span_make(move->address, move->address_size), move->old.port, name,
+                         move->sequence);
 }
 
 /* --- moving --- */

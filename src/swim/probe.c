@@ -256,6 +256,36 @@ void swim_ping(struct swim *swim, const struct endpoint *to, struct span name, u
         swim_send(swim, to, false);
 }
 
+static bool may_help_to_ask(const void *context, uint32_t member)
+{
+    const struct swim *swim = context;
+    const struct member_record *record = member_at(&swim->table, member);
+    return record->in_swim && record->state == NODE_ALIVE && member != swim->self;
+}
+
+void swim_ping_by_helpers(struct swim *swim, struct span address, uint16_t port, struct span name,
+                          uint32_t sequence)
+{
+    const struct identity *own = member_identity(&swim->table, swim->self);
+    struct indirect_ping_message request = {
+        .sequence = sequence,
+        .target = address,
+        .port = port,
+        .node = name,
+        .source_address = identity_address(own),
+        .source_port = own->port,
+        .source_node = identity_name(own),
+    };
+    uint32_t helpers[INDIRECT_CHECKS_MAX];
+    uint32_t count = member_table_pick(&swim->table, &swim->random, swim->config.indirect_checks,
+                                       helpers, may_help_to_ask, swim);
+    for (uint32_t i = 0; i < count; i++) {
+        struct endpoint to = member_endpoint(&swim->table, helpers[i]);
+        if (swim_begin_datagram(swim, MESSAGE_INDIRECT_PING, &indirect_ping_structure, &request))
+            swim_send(swim, &to, false);
+    }
+}
+
 /* --- being asked --- */
 
 /* Where an answer goes: the address that the message names, or else where it came from. */
@@ -441,7 +471,7 @@ void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span
         succeed_probe(swim);
         return;
     }
-    if (swim_move_answered(swim, ack.sequence))
+    if (swim_move_answered(swim, ack.sequence) || swim_claim_answered(swim, ack.sequence))
         return;
     struct relay *relay = number_map_find(&swim->relays, ack.sequence);
     if (!relay) {

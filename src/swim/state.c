@@ -370,6 +370,8 @@ void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint
             if (!may_move(swim, member, &known, &endpoint)) {
                 if (self)
                     swim_held_elsewhere(swim, alive->address, alive->port, alive->incarnation);
+                else
+                    swim_claimed(swim, member, alive);
                 return;
             }
             moves = true;
@@ -379,6 +381,29 @@ void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint
         alive_about_self(swim, alive, &endpoint);
     else if (moves || alive->incarnation > member_at(&swim->table, member)->incarnation)
         accept_alive(swim, member, alive);
+}
+
+void swim_grant_claim(struct swim *swim, uint32_t member, const struct atom *atom,
+                      uint32_t incarnation)
+{
+    const struct identity *identity = identity_of(atom);
+    char from[ENDPOINT_TEXT_SIZE], to[ENDPOINT_TEXT_SIZE];
+    struct endpoint held = member_endpoint(&swim->table, member);
+    struct endpoint claimed = identity_endpoint(identity);
+    /* Above all that is still said of its former life. It will say that it is alive itself. */
+    uint32_t former = member_at(&swim->table, member)->incarnation;
+    struct alive_message alive = {
+        .incarnation = incarnation > former || former == UINT32_MAX ? incarnation : former + 1,
+        .node = identity_name(identity),
+        .address = identity_address(identity),
+        .port = identity->port,
+        .meta = identity_meta(identity),
+        .versions = span_make(identity->versions, VERSIONS_SIZE),
+    };
+    swim_log(swim, LOG_LEVEL_INFO,
+             "memberlist: nobody answers to the name %.*s at %s: it has moved to %s",
+             SPAN_PRINT(alive.node), endpoint_text(&held, from), endpoint_text(&claimed, to));
+    accept_alive(swim, member, &alive);
 }
 
 /* --- suspect and dead --- */

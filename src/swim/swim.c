@@ -137,6 +137,7 @@ void swim_fini(struct swim *swim)
     swim_free_streams(swim);
     swim_free_relays(swim);
     swim_free_suspicions(swim);
+    swim_free_claims(swim);
     broadcast_queue_fini(&swim->broadcasts, swim_broadcast_dropped);
     outbox_fini(&swim->outbox);
     timer_heap_fini(&swim->timers);
@@ -440,6 +441,9 @@ void swim_fire(struct swim *swim, struct timer *timer)
         break;
     case TIMER_PUSH_PULL:
         swim_push_pull_tick(swim);
+        break;
+    case TIMER_CLAIM:
+        swim_claim_timer(swim, timer);
         break;
     case TIMER_MOVE:
         swim_move_timer(swim);

@@ -48,6 +48,7 @@ enum timer_kind {
     TIMER_UPDATE,
     TIMER_CATCH_UP,
     TIMER_MOVE,
+    TIMER_CLAIM,
     TIMER_SERF = 32,
 };
 
@@ -147,6 +148,8 @@ struct swim {
 
     struct probe probe;
     struct move move;
+    struct claim *claims; /* owned: names that are borne elsewhere, see claim.c */
+    uint32_t claim_count;
     struct probe_order order;
     struct timer probe_tick, gossip_tick, push_pull_tick, catch_up;
     bool probe_pending;           /* a tick passed while a probe was running */

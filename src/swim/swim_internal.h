@@ -51,6 +51,10 @@ void swim_handle_ping(struct swim *swim, const struct endpoint *from, struct spa
 void swim_handle_indirect_ping(struct swim *swim, const struct endpoint *from, struct span body);
 void swim_handle_ack(struct swim *swim, const struct endpoint *from, struct span body);
 void swim_handle_nack(struct swim *swim, const struct endpoint *from, struct span body);
+/* Has a few members ping this address, of which the bytes are as they travel, under a name. Their
+ * acks carry the sequence number. */
+void swim_ping_by_helpers(struct swim *swim, struct span address, uint16_t port, struct span name,
+                          uint32_t sequence);
 void swim_probe_send_failed(struct swim *swim, const struct endpoint *to);
 /* The TCP ping of the running probe ended. */
 void swim_probe_tcp_done(struct swim *swim, uint32_t stream, bool reached);
@@ -63,6 +67,18 @@ void swim_held_elsewhere(struct swim *swim, struct span address, uint16_t port,
 /* Whether this ack is an answer from there. */
 bool swim_move_answered(struct swim *swim, uint32_t sequence);
 void swim_move_timer(struct swim *swim);
+
+/* claim.c */
+/* A known member that has not left is said to be alive at another address. */
+void swim_claimed(struct swim *swim, uint32_t member, const struct alive_message *alive);
+/* Whether this ack is an answer from either address. */
+bool swim_claim_answered(struct swim *swim, uint32_t sequence);
+void swim_claim_timer(struct swim *swim, struct timer *timer);
+void swim_free_claims(struct swim *swim);
+/* state.c: the member is where this identity says, alive. */
+void swim_grant_claim(struct swim *swim, uint32_t member, const struct atom *identity,
+                      uint32_t incarnation);
+
 /* swim.c: sends one message (its type byte first) to every live member by itself */
 void swim_tell_each(struct swim *swim, struct span message);
 

@@ -173,6 +173,123 @@ static void a_member_that_leaves_moves_no_more(void **state)
     network_free(network);
 }
 
+/* Tells one member that n3 is alive at this address, as gossip would. */
+static void claim(struct network *network, struct host *told, const char *address)
+{
+    static const uint8_t versions[] = {1, 5, 2, 2, 5, 4};
+    struct endpoint where;
+    struct buffer message;
+    endpoint_from_text(&where, address, 7946);
+    struct alive_message alive = {.incarnation = 1,
+                                  .node = span_text("n3"),
+                                  .address = span_make(where.address, 4),
+                                  .port = where.port,
+                                  .versions = span_make(versions, sizeof versions)};
+    buffer_init(&message, 1024);
+    message_write(&message, MESSAGE_ALIVE, &alive_structure, &alive);
+    host_deliver(network, told, buffer_span(&message));
+    buffer_fini(&message);
+}
+
+/* Its former life is held alive, suspect or failed. */
+static void a_name_moves_when_the_old_address_is_silent_and_the_new_one_answers(void **state)
+{
+    (void)state;
+    static const uint64_t since[] = {0, 4, 30};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct network *network = cluster(30 + i);
+        struct host *told = &network->hosts[0];
+        network_kill(network, &network->hosts[2]);
+        network_run(network, SECONDS(since[i]));
+        network_move(network, &network->hosts[2], "10.0.0.99");
+        network_start(network, 2, "n3", NULL); /* it knows nobody, and does nothing itself */
+        claim(network, told, "10.0.0.99");
+        network_run(network, SECONDS(1) / 2);
+        assert_int_equal(place(told, "n3"), 3);
+        network_run(network, SECONDS(1));
+        assert_int_equal(place(told, "n3"), 99);
+        assert_int_equal(host_sees(told, "n3"), STATUS_ALIVE);
+        assert_true(host_logged(told, "nobody answers to the name n3 at 10.0.0.3:7946: it has "
+                                      "moved to 10.0.0.99:7946"));
+        assert_true(network_run_until(network, SECONDS(60), all_have_n3_at_its_new_place));
+        network_free(network);
+    }
+}
+
+static void a_name_moves_to_no_address_that_is_silent_itself(void **state)
+{
+    (void)state;
+    struct network *network = cluster(34);
+    network_kill(network, &network->hosts[2]);
+    claim(network, &network->hosts[0], "10.0.0.77");
+    network_run(network, SECONDS(3));
+    assert_int_equal(place(&network->hosts[0], "n3"), 3);
+    network_free(network);
+}
+
+static void a_name_stays_where_it_is_answered_to_and_nobody_asks_again_at_once(void **state)
+{
+    (void)state;
+    struct network *network = cluster(35);
+    struct host *told = &network->hosts[0];
+    network->tracing = true;
+    claim(network, told, "10.0.0.77");
+    network_run(network, SECONDS(3));
+    size_t asked = network->trace.size;
+    for (int i = 0; i < 10; i++) {
+        claim(network, told, "10.0.0.77");
+        network_run(network, SECONDS(1));
+    }
+    assert_true(network->trace.size - asked < 10 * asked); /* what runs anyway */
+    assert_int_equal(place(told, "n3"), 3);
+    assert_true(network_agrees(network));
+    assert_false(host_logged(told, "it has moved"));
+    network_free(network);
+}
+
+/* How many answers to a query about n3 name this last byte of an address, 10.0.0.x. */
+static uint32_t votes_for(const struct host *asker, uint8_t last)
+{
+    const uint8_t address[] = {10, 0, 0, last};
+    uint32_t votes = 0;
+    struct span rest = buffer_span(&asker->answers);
+    const uint8_t *found;
+    while (rest.size > 0 && (found = memmem(rest.data, rest.size, address, sizeof address))) {
+        votes++;
+        rest = span_from(rest, (size_t)(found - rest.data) + sizeof address);
+    }
+    return votes;
+}
+
+static void who_asks_which_life_is_meant_gets_the_vote_when_the_other_is_silent(void **state)
+{
+    (void)state;
+    for (int silent = 0; silent < 2; silent++) {
+        struct network *network = cluster(40);
+        struct buffer error;
+        buffer_init(&error, 256);
+        struct host *asker;
+        if (silent) {
+            network_kill(network, &network->hosts[2]);
+            network_move(network, &network->hosts[2], "10.0.0.99");
+            asker = network_start(network, 2, "n3", NULL);
+        } else {
+            asker = network_start(network, SIZE, "n3", NULL);
+        }
+        host_join(network, asker, "10.0.0.1");
+        network_run(network, SECONDS(1) / 5); /* nobody has looked into it yet */
+        struct serf_query_parameters parameters = {.name = span_text("_serf_conflict"),
+                                                   .payload = span_text("n3")};
+        assert_true(serf_query(asker->serf, network->now, &parameters, &error) > 0);
+        host_drain(network, asker);
+        network_run(network, SECONDS(3));
+        assert_true(votes_for(asker, silent ? 99 : 3) >= SIZE - 2);
+        assert_int_equal(votes_for(asker, silent ? 3 : 99), 0);
+        buffer_fini(&error);
+        network_free(network);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -180,6 +297,10 @@ int main(void)
         cmocka_unit_test(a_former_life_says_that_it_will_leave_before_it_has_left),
         cmocka_unit_test(packets_that_are_lost_do_not_keep_it_from_moving),
         cmocka_unit_test(a_name_that_is_answered_to_is_not_moved),
+        cmocka_unit_test(a_name_moves_when_the_old_address_is_silent_and_the_new_one_answers),
+        cmocka_unit_test(a_name_moves_to_no_address_that_is_silent_itself),
+        cmocka_unit_test(a_name_stays_where_it_is_answered_to_and_nobody_asks_again_at_once),
+        cmocka_unit_test(who_asks_which_life_is_meant_gets_the_vote_when_the_other_is_silent),
         cmocka_unit_test(an_answer_through_helpers_counts_as_well),
         cmocka_unit_test(a_member_that_leaves_moves_no_more),
     };

@@ -40,6 +40,7 @@ static void a_name_without_addresses_says_nothing(void **state)
 {
     (void)state;
     assert_false(is_first_after_search((const char *[]){"nobody.example"}, 1));
+    assert_false(is_first_after_search((const char *[]){own, "nobody.example"}, 2));
 }
 
 static void old_addresses_say_nothing(void **state)

@@ -432,8 +432,10 @@ static void perform(struct network *network, struct host *host, const struct eff
                       SPAN_PRINT(effect->answer.from));
         break;
     case EFFECT_QUERY_RESPONSE:
-        buffer_printf(&host->answers, "answer %u %.*s %.*s\n", effect->answer.query,
-                      SPAN_PRINT(effect->answer.from), SPAN_PRINT(effect->answer.payload));
+        buffer_printf(&host->answers, "answer %u %.*s ", effect->answer.query,
+                      SPAN_PRINT(effect->answer.from));
+        buffer_append_span(&host->answers, effect->answer.payload);
+        buffer_append_text(&host->answers, "\n");
         break;
     case EFFECT_QUERY_DONE:
         buffer_printf(&host->answers, "done %u\n", effect->answer.query);
