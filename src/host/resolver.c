@@ -4,23 +4,32 @@
  *
  * Two records stand for one lookup. The lookup is ours and ends with the answer or its time limit;
  * the question is c-ares's and ends when c-ares says so, since a single question can't be taken
- * back. Answers always come from the loop, even those that are known at once. */
+ * back. Answers always come from the loop, even those that are known at once.
+ *
+ * The lookup of a service has a lookup for each host that its records name; what those find waits
+ * with the records until the last is there, or the time is over. */
 #include "resolver.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/time.h>
 
 #include <ares.h>
+#include <ares_nameser.h>
 
 #include "socket_text.h"
 
 #define TRY_TIMEOUT_NS UINT64_C(2000000000)
 #define TIMEOUT_NS     UINT64_C(10000000000)
 
-enum { TRIES = 2, TIMED_OUT = -1 };
+enum {
+    TRIES = 2,
+    TIMED_OUT = -1,
+    DATAGRAM_SIZE_MAX = 1232, /* of an answer over UDP: fits a packet on every path (IPv6's 1280) */
+};
 
 struct lookup;
 
@@ -29,16 +38,33 @@ struct question {
     struct lookup *lookup;     /* NULL: it ended before */
 };
 
+/* A host that a service's record names. */
+struct target {
+    struct lookup *lookup; /* of its addresses; NULL when it has ended, or not begun */
+    int status;            /* of c-ares, or TIMED_OUT */
+    uint16_t port, priority;
+    uint32_t order; /* random */
+    size_t count;
+    struct endpoint *endpoints; /* owned */
+    char host[HOST_NAME_SIZE_MAX + 1];
+};
+
 struct lookup {
     struct lookup *next, **link;
     struct resolver *resolver;
     struct question *question; /* NULL when c-ares has answered */
     struct loop_timer timer;   /* the time limit, then the delivery */
+    uint64_t deadline;
+    struct lookup *service; /* NULL: somebody else asked for it */
+    struct target *target;  /* then: of `service` */
+    struct target *targets; /* of a service, owned; NULL as long as they are not known */
+    size_t target_count, targets_open;
+    bool targets_asked;
     bool answered;
     int status; /* of c-ares, or TIMED_OUT */
     resolver_done *done;
     void *context;
-    size_t count;
+    size_t count, capacity;
     struct endpoint *endpoints; /* owned */
     uint16_t port;
     char host[HOST_NAME_SIZE_MAX + 1];
@@ -133,6 +159,8 @@ static int channel_open(struct resolver *resolver)
     if (resolver->channel)
         return ARES_SUCCESS;
     struct ares_options options = {
+        .flags = ARES_FLAG_EDNS,
+        .ednspsz = DATAGRAM_SIZE_MAX,
         .timeout = (int)(resolver->config.try_timeout / 1000000),
         .tries = (int)resolver->config.tries,
         .sock_state_cb = on_socket_state,
@@ -142,7 +170,8 @@ static int channel_open(struct resolver *resolver)
     if (status != ARES_SUCCESS)
         return status;
     status = ares_init_options(&resolver->channel, &options,
-                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+                               ARES_OPT_FLAGS | ARES_OPT_EDNSPSZ | ARES_OPT_TIMEOUTMS |
+                                   ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
     if (status != ARES_SUCCESS) {
         library_cleanup();
         resolver->channel = NULL;
@@ -187,6 +216,15 @@ static void on_ares_timer(void *context)
 
 static void lookup_free(struct lookup *lookup)
 {
+    for (size_t i = 0; i < lookup->target_count; i++) {
+        struct target *target = &lookup->targets[i];
+        if (target->lookup)
+            lookup_free(target->lookup); /* which has no targets of its own */
+        free(target->endpoints);
+    }
+    free(lookup->targets);
+    if (lookup->target)
+        lookup->target->lookup = NULL;
     *lookup->link = lookup->next;
     if (lookup->next)
         lookup->next->link = lookup->link;
@@ -233,38 +271,24 @@ static void answer(struct lookup *lookup, int status)
     loop_timer_set(&lookup->timer, 0);
 }
 
-static void deliver(struct lookup *lookup)
+static bool make_room(struct lookup *lookup)
 {
-    struct buffer error;
-    resolver_done *done = lookup->done;
-    void *context = lookup->context;
-    struct endpoint *endpoints = lookup->endpoints;
-    size_t count = lookup->count;
-    buffer_init(&error, 2 * HOST_NAME_SIZE_MAX);
-    if (count == 0)
-        buffer_printf(&error, "lookup %s: %s", lookup->host, status_text(lookup->status));
-    lookup->endpoints = NULL;
-    lookup_free(lookup);
-    done(context, endpoints, count, count == 0 ? buffer_text(&error) : NULL);
-    buffer_fini(&error);
-    free(endpoints);
-}
-
-static void on_lookup_timer(void *context)
-{
-    struct lookup *lookup = context;
-    if (!lookup->answered) {
-        lookup->answered = true;
-        lookup->status = TIMED_OUT;
-    }
-    deliver(lookup);
+    if (lookup->count < lookup->capacity)
+        return true;
+    size_t capacity = lookup->capacity ? lookup->capacity * 2 : 4;
+    struct endpoint *endpoints = capacity <= RESOLVER_ADDRESSES_MAX
+                                     ? realloc(lookup->endpoints, capacity * sizeof *endpoints)
+                                     : NULL;
+    if (!endpoints)
+        return false;
+    lookup->endpoints = endpoints;
+    lookup->capacity = capacity;
+    return true;
 }
 
 static void add_endpoint(struct lookup *lookup, const struct endpoint *endpoint)
 {
-    if (!lookup->endpoints)
-        lookup->endpoints = calloc(RESOLVER_ADDRESSES_MAX, sizeof *lookup->endpoints);
-    if (!lookup->endpoints || lookup->count == RESOLVER_ADDRESSES_MAX)
+    if (!make_room(lookup))
         return;
     /* A name of /etc/hosts may come twice. */
     for (size_t i = 0; i < lookup->count; i++) {
@@ -274,16 +298,73 @@ static void add_endpoint(struct lookup *lookup, const struct endpoint *endpoint)
     lookup->endpoints[lookup->count++] = *endpoint;
 }
 
-static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *result)
+/* What the hosts of a service have, in the order of the records. */
+static void gather(struct lookup *lookup)
 {
-    struct question *question = context;
+    for (size_t i = 0; i < lookup->target_count; i++)
+        for (size_t k = 0; k < lookup->targets[i].count; k++)
+            add_endpoint(lookup, &lookup->targets[i].endpoints[k]);
+}
+
+static void write_error(const struct lookup *lookup, struct buffer *error)
+{
+    const char *host = lookup->host;
+    int status = lookup->status;
+    if (lookup->targets_asked) {
+        host = lookup->targets[0].host;
+        status = lookup->targets[0].lookup ? TIMED_OUT : lookup->targets[0].status;
+    }
+    buffer_printf(error, "lookup %s: %s", host, status_text(status));
+}
+
+static void deliver(struct lookup *lookup)
+{
+    struct buffer error;
+    gather(lookup);
+    resolver_done *done = lookup->done;
+    void *context = lookup->context;
+    struct endpoint *endpoints = lookup->endpoints;
+    size_t count = lookup->count;
+    buffer_init(&error, 2 * HOST_NAME_SIZE_MAX);
+    if (count == 0)
+        write_error(lookup, &error);
+    lookup->endpoints = NULL;
+    lookup_free(lookup);
+    done(context, endpoints, count, count == 0 ? buffer_text(&error) : NULL);
+    buffer_fini(&error);
+    free(endpoints);
+}
+
+/* The last one answers for its service. */
+static void deliver_target(struct lookup *lookup)
+{
+    struct lookup *service = lookup->service;
+    lookup->target->endpoints = lookup->endpoints;
+    lookup->target->count = lookup->count;
+    lookup->target->status = lookup->status;
+    lookup->endpoints = NULL;
+    lookup_free(lookup);
+    if (--service->targets_open == 0)
+        answer(service, ARES_SUCCESS);
+}
+
+/* c-ares has answered. The lookup, if it has not ended before. */
+static struct lookup *question_end(struct question *question)
+{
     struct lookup *lookup = question->lookup;
-    (void)timeouts;
     if (question->resolver)
         question->resolver->question_count--;
     free(question);
-    if (lookup) {
+    if (lookup)
         lookup->question = NULL;
+    return lookup;
+}
+
+static void on_addresses(void *context, int status, int timeouts, struct ares_addrinfo *result)
+{
+    struct lookup *lookup = question_end(context);
+    (void)timeouts;
+    if (lookup) {
         for (struct ares_addrinfo_node *node = result ? result->nodes : NULL; node;
              node = node->ai_next) {
             union socket_address address = {0};
@@ -302,9 +383,64 @@ static void on_addresses(void *context, int status, int timeouts, struct ares_ad
         ares_freeaddrinfo(result);
 }
 
+static int compare_targets(const void *left, const void *right)
+{
+    const struct target *a = left, *b = right;
+    if (a->priority != b->priority)
+        return a->priority < b->priority ? -1 : 1;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+/* The records' targets in the order in which they are wanted; false when memory is out. A target
+ * that is the root says that there is no such service (RFC 2782). */
+static bool read_records(struct lookup *lookup, const struct ares_srv_reply *records)
+{
+    size_t count = 0, used = 0;
+    for (const struct ares_srv_reply *record = records; record; record = record->next)
+        count++;
+    struct target *targets = calloc(count + 1, sizeof *targets);
+    if (!targets)
+        return false;
+    for (const struct ares_srv_reply *record = records; record; record = record->next) {
+        struct target *target = &targets[used];
+        size_t size = record->host ? strlen(record->host) : 0;
+        if (size == 0 || size > HOST_NAME_SIZE_MAX || strcmp(record->host, ".") == 0)
+            continue;
+        memcpy(target->host, record->host, size);
+        target->priority = record->priority;
+        target->port = record->port ? record->port : lookup->port;
+        if (getrandom(&target->order, sizeof target->order, 0) != sizeof target->order)
+            target->order = (uint32_t)used;
+        used++;
+    }
+    qsort(targets, used, sizeof *targets, compare_targets);
+    lookup->targets = targets;
+    lookup->target_count = used < RESOLVER_TARGETS_MAX ? used : RESOLVER_TARGETS_MAX;
+    return true;
+}
+
+static void on_records(void *context, int status, int timeouts, unsigned char *message, int size)
+{
+    struct lookup *lookup = question_end(context);
+    struct ares_srv_reply *records = NULL;
+    (void)timeouts;
+    if (!lookup)
+        return;
+    if (status == ARES_SUCCESS)
+        status = ares_parse_srv_reply(message, size, &records);
+    if (status == ARES_SUCCESS && !read_records(lookup, records))
+        status = ARES_ENOMEM;
+    ares_free_data(records);
+    if (status != ARES_SUCCESS || lookup->target_count == 0)
+        answer(lookup, status);
+    else
+        loop_timer_set(&lookup->timer, 0); /* no question is put from inside c-ares */
+}
+
 /* --- questions --- */
 
-static void ask(struct lookup *lookup)
+/* Opens the channel for one more question; NULL when the lookup is answered instead. */
+static struct question *question_new(struct lookup *lookup)
 {
     struct resolver *resolver = lookup->resolver;
     int status = channel_open(resolver);
@@ -312,15 +448,36 @@ static void ask(struct lookup *lookup)
     if (!question) {
         answer(lookup, status == ARES_SUCCESS ? ARES_ENOMEM : status);
         after_ares(resolver);
-        return;
+        return NULL;
     }
     *question = (struct question){resolver, lookup};
     lookup->question = question;
     resolver->question_count++;
+    return question;
+}
+
+static void ask_for_addresses(struct lookup *lookup)
+{
+    struct resolver *resolver = lookup->resolver;
+    struct question *question = question_new(lookup);
+    if (!question)
+        return;
     struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     ares_getaddrinfo(resolver->channel, lookup->host, NULL, &hints, on_addresses, question);
     after_ares(resolver);
 }
+
+static void ask_for_records(struct lookup *lookup)
+{
+    struct resolver *resolver = lookup->resolver;
+    struct question *question = question_new(lookup);
+    if (!question)
+        return;
+    ares_search(resolver->channel, lookup->host, C_IN, T_SRV, on_records, question);
+    after_ares(resolver);
+}
+
+static void on_lookup_timer(void *context);
 
 static struct lookup *lookup_new(struct resolver *resolver, struct span host, uint16_t port,
                                  resolver_done *done, void *context)
@@ -353,23 +510,90 @@ static bool is_name(struct span host)
     return host.size > 0 && host.size <= HOST_NAME_SIZE_MAX && !memchr(host.data, 0, host.size);
 }
 
+static void start(struct lookup *lookup, uint64_t deadline)
+{
+    struct endpoint endpoint;
+    if (endpoint_from_text(&endpoint, lookup->host, lookup->port)) {
+        add_endpoint(lookup, &endpoint);
+        answer(lookup, lookup->count ? ARES_SUCCESS : ARES_ENOMEM);
+    } else if (lookup->resolver->lookup_count > RESOLVER_LOOKUPS_MAX) {
+        answer(lookup, ARES_ENOMEM);
+    } else {
+        lookup->deadline = deadline;
+        loop_timer_set(&lookup->timer, deadline);
+        ask_for_addresses(lookup);
+    }
+}
+
+static void start_target(struct lookup *service, struct target *target)
+{
+    struct lookup *lookup =
+        lookup_new(service->resolver, span_text(target->host), target->port, NULL, NULL);
+    if (!lookup) {
+        target->status = ARES_ENOMEM;
+        return;
+    }
+    lookup->service = service;
+    lookup->target = target;
+    target->lookup = lookup;
+    service->targets_open++;
+    start(lookup, service->deadline);
+}
+
+static void start_targets(struct lookup *service)
+{
+    service->targets_asked = true;
+    loop_timer_set(&service->timer, service->deadline);
+    for (size_t i = 0; i < service->target_count; i++)
+        start_target(service, &service->targets[i]);
+    if (service->targets_open == 0)
+        answer(service, ARES_ENOMEM);
+}
+
+static void on_lookup_timer(void *context)
+{
+    struct lookup *lookup = context;
+    if (lookup->target_count > 0 && !lookup->targets_asked) {
+        start_targets(lookup);
+        return;
+    }
+    if (!lookup->answered) {
+        lookup->answered = true;
+        lookup->status = TIMED_OUT;
+    }
+    if (lookup->service)
+        deliver_target(lookup);
+    else
+        deliver(lookup);
+}
+
 bool resolver_lookup(struct resolver *resolver, struct span host, uint16_t port,
                      resolver_done *done, void *context)
 {
-    struct endpoint endpoint;
     struct lookup *lookup = lookup_new(resolver, host, port, done, context);
     if (!lookup)
         return false;
-    if (!is_name(host)) {
+    if (is_name(host))
+        start(lookup, loop_now() + resolver->config.timeout);
+    else
         answer(lookup, ARES_ENOTFOUND);
-    } else if (endpoint_from_text(&endpoint, lookup->host, port)) {
-        add_endpoint(lookup, &endpoint);
-        answer(lookup, lookup->count ? ARES_SUCCESS : ARES_ENOMEM);
+    return true;
+}
+
+bool resolver_lookup_service(struct resolver *resolver, struct span name, uint16_t port,
+                             resolver_done *done, void *context)
+{
+    struct lookup *lookup = lookup_new(resolver, name, port, done, context);
+    if (!lookup)
+        return false;
+    if (!is_name(name)) {
+        answer(lookup, ARES_ENOTFOUND);
     } else if (resolver->lookup_count > RESOLVER_LOOKUPS_MAX) {
         answer(lookup, ARES_ENOMEM);
     } else {
-        loop_timer_set(&lookup->timer, loop_now() + resolver->config.timeout);
-        ask(lookup);
+        lookup->deadline = loop_now() + resolver->config.timeout;
+        loop_timer_set(&lookup->timer, lookup->deadline);
+        ask_for_records(lookup);
     }
     return true;
 }
