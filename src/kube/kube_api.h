@@ -17,6 +17,8 @@
 enum {
     KUBE_ANSWER_SIZE_MAX = 8 * 1024 * 1024, /* of a body, by default */
     KUBE_REQUESTS_MAX = 64,                 /* under way at once */
+    KUBE_PATH_SIZE_MAX = 64 * 1024,
+    KUBE_BODY_SIZE_MAX = 4 * 1024 * 1024, /* of a PATCH */
     KUBE_TOKEN_SIZE_MAX = 64 * 1024,
     KUBE_CERTIFICATES_SIZE_MAX = 1024 * 1024,
     KUBE_NAMESPACE_SIZE_MAX = 253,
@@ -52,8 +54,9 @@ void kube_api_free(struct kube_api *api);
 
 /* `path` begins with a slash and is percent-encoded, its query with it:
  * "/api/v1/namespaces/default/pods?limit=500". `type` and `body` are those of a PATCH
- * ("application/merge-patch+json"), else NULL and empty. All is copied. False when memory is out or
- * KUBE_REQUESTS_MAX are under way: `done` is then never called. */
+ * ("application/merge-patch+json"), else NULL and empty. All is copied. False when memory is out,
+ * KUBE_REQUESTS_MAX are under way, or path or body is beyond its limit: `done` is then never
+ * called. */
 bool kube_api_request(struct kube_api *api, enum kube_method method, const char *path,
                       const char *type, struct span body, kube_done *done, void *context);
 

@@ -27,12 +27,13 @@ ROOMS = {
     "serf": {"base", "wire", "swim"},
     "sim": {"base", "wire", "swim", "serf"},
     "host": {"base"},
+    "kube": {"base", "host"},
     "node": {"base", "wire", "swim", "serf", "host"},
     "rpc": {"base", "wire"},
-    "agent": {"base", "wire", "swim", "serf", "host", "node", "rpc"},
+    "agent": {"base", "wire", "swim", "serf", "host", "kube", "node", "rpc"},
     "client": {"base", "wire", "host", "rpc"},
     "lib": {"base", "wire", "swim", "serf", "host", "node", "rpc", "client"},
-    "cli": {"base", "wire", "host", "rpc", "client"},
+    "cli": {"base", "wire", "host", "kube", "rpc", "client"},
 }
 
 

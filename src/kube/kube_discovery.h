@@ -1,0 +1,39 @@
+/* Where members may be, by asking the API server: what "provider=k8s ..." (kube_provider.h) stands
+ * for. What is found is what kube_lists.h says; the asker's own address is among it.
+ *
+ * A cluster's API server serves everybody, so answers are kept for a while, each with its settings:
+ * whoever asks again within KUBE_JOINED_PAUSE_NS of the last list is answered from the last good
+ * one. (With several settings in use each waits as many times longer, so that the agent as a whole
+ * keeps to one list in that time.) An agent that knows no other member may ask once in
+ * KUBE_ALONE_PAUSE_NS. */
+#ifndef KUBE_KUBE_DISCOVERY_H
+#define KUBE_KUBE_DISCOVERY_H
+
+#include "kube_api.h"
+#include "resolver.h"
+
+#define KUBE_JOINED_PAUSE_NS UINT64_C(30000000000)
+#define KUBE_ALONE_PAUSE_NS  UINT64_C(1000000000)
+
+enum {
+    KUBE_SETTINGS_MAX = 16,    /* different ones that are remembered; the oldest goes first */
+    KUBE_DISCOVERIES_MAX = 64, /* that wait for an answer */
+    KUBE_PAGE_SIZE = 100,      /* items: a pod may take 50 KB */
+    KUBE_PAGES_MAX = 64,       /* of one list */
+};
+
+struct kube_discovery;
+
+/* `config` as for kube_api_new. NULL when memory is out. */
+struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config);
+/* Who still waits is not called back. NULL is ignored. Allowed inside `done`. */
+void kube_discovery_free(struct kube_discovery *discovery);
+
+/* `done` comes once, from the loop, as resolver_lookup's does; endpoints that come without a port
+ * get `port`. `joined`: other members are known. An empty list is an error, "no pod of the
+ * namespace default ...", as is whatever the API server or the settings say. False when memory is
+ * out. */
+bool kube_discover(struct kube_discovery *discovery, struct span settings, uint16_t port,
+                   bool joined, resolver_done *done, void *context);
+
+#endif
