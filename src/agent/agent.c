@@ -297,6 +297,7 @@ static void fill_node_config(struct agent *agent, struct node_config *node, stru
         .query_response = query_response,
         .query_done = query_done,
         .keyring_changed = keyring_changed,
+        .discover = agent_discover,
         .stopped = agent_node_stopped,
     };
 }
@@ -674,6 +675,7 @@ static void shut_down(struct agent *agent)
         http_server_free(agent->http);
         mdns_free(agent->mdns);
         rpc_server_free(agent->rpc);
+        kube_discovery_free(agent->discovery);
         node_free(agent->node);
         agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: shutdown complete");
     }

@@ -1,5 +1,6 @@
 /* What the daemon's parts share: start (agent.c), signals and leaving (agent_control.c), tags and
- * reload (agent_tags.c, agent_reload.c), and the numbers of `serf info` (agent_stats.c). */
+ * reload (agent_tags.c, agent_reload.c), providers of addresses (agent_discovery.c), and the
+ * numbers of `serf info` (agent_stats.c). */
 #ifndef AGENT_AGENT_STATE_H
 #define AGENT_AGENT_STATE_H
 
@@ -10,6 +11,7 @@
 #include "log.h"
 #include "mdns.h"
 #include "http_server.h"
+#include "kube_discovery.h"
 #include "metric_sinks.h"
 #include "node.h"
 #include "process.h"
@@ -45,13 +47,14 @@ struct agent {
     struct node *node;
     struct rpc_server *rpc;
     struct event_handlers *handlers;
-    struct service_manager *service; /* NULL: none to tell */
-    struct loop_timer service_timer; /* changes of members wait for it */
-    struct text_map tags;            /* as they are now */
-    struct tag_refusal *refusals;    /* answers that wait for the loop */
-    struct mdns *mdns;               /* NULL: not asked for */
-    struct http_server *http;        /* NULL: not asked for */
-    bool met_cluster;                /* ready: see agent_http.c */
+    struct service_manager *service;  /* NULL: none to tell */
+    struct loop_timer service_timer;  /* changes of members wait for it */
+    struct text_map tags;             /* as they are now */
+    struct tag_refusal *refusals;     /* answers that wait for the loop */
+    struct mdns *mdns;                /* NULL: not asked for */
+    struct http_server *http;         /* NULL: not asked for */
+    struct kube_discovery *discovery; /* NULL: never asked for */
+    bool met_cluster;                 /* ready: see agent_http.c */
     struct agent_metrics metrics;
     struct metric_sinks *metric_sinks; /* NULL: none is configured */
 
@@ -119,6 +122,12 @@ void agent_service_close(struct agent *agent);
 void agent_service_tell(struct agent *agent);
 void agent_service_reloading(struct agent *agent);
 void agent_service_members_changed(struct agent *agent);
+
+/* agent_discovery.c */
+
+/* For the node: asks the provider that a join address names. */
+bool agent_discover(void *context, struct span settings, uint16_t port, resolver_done *done,
+                    void *done_context);
 
 /* agent_stats.c; for the RPC server, with the agent as its context. */
 void agent_stats(void *context, struct buffer *out);

@@ -8,6 +8,7 @@
 #include "interfaces.h"
 #include "invoke.h"
 #include "keyring_file.h"
+#include "kube_provider.h"
 #include "log.h"
 #include "system_log.h"
 
@@ -17,7 +18,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-enum { ERROR_SIZE_MAX = 64 * 1024 };
+enum { ERROR_SIZE_MAX = 64 * 1024, SERVICE_NAME_SIZE_MAX = 253 };
 
 /* --- event handlers --- */
 
@@ -156,12 +157,46 @@ static bool check_verification(const struct agent_config *config, struct buffer 
     return false;
 }
 
+/* --- join addresses --- */
+
+/* Those in words of their own; what is wrong with the others shows when they are asked. */
+static bool check_address(const char *key, const char *address, struct buffer *error)
+{
+    struct kube_provider provider;
+    struct buffer reason;
+    buffer_init(&reason, ERROR_SIZE_MAX);
+    if (strncmp(address, "provider=", 9) == 0) {
+        if (kube_provider_parse(&provider, span_text(address), &reason))
+            kube_provider_fini(&provider);
+    } else if (strncmp(address, "srv+", 4) == 0 &&
+               (!address[4] || strlen(address + 4) > SERVICE_NAME_SIZE_MAX)) {
+        buffer_printf(&reason, "srv+ is followed by the name of a service, of %d bytes at most",
+                      SERVICE_NAME_SIZE_MAX);
+    }
+    bool good = reason.size == 0;
+    if (!good)
+        buffer_printf(error, "Invalid %s: %s: %s", key, address, buffer_text(&reason));
+    buffer_fini(&reason);
+    return good;
+}
+
+static bool check_addresses(const char *key, const struct text_list *addresses,
+                            struct buffer *error)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        if (!check_address(key, addresses->values[i], error))
+            return false;
+    return true;
+}
+
 bool agent_config_check(const struct agent_config *config, struct buffer *error)
 {
     if (!check_label(config, error) || !check_verification(config, error))
         return false;
     return check_handlers(config, error) && check_interface("", config->interface, error) &&
-           check_mdns(config, error) && check_durations(config, error);
+           check_mdns(config, error) && check_durations(config, error) &&
+           check_addresses("start_join", &config->start_join, error) &&
+           check_addresses("retry_join", &config->retry_join, error);
 }
 
 /* --- notices --- */

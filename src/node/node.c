@@ -61,18 +61,34 @@ static void on_answer_unresolved(void *context)
 {
     struct node *node = context;
     bool alive = node_enter(node);
-    while (alive && node->unresolved_count > 0)
-        serf_resolved(node->serf, loop_now(), node->unresolved[--node->unresolved_count], NULL, 0,
-                      "lookup: out of memory");
+    while (alive && node->unresolved_count > 0) {
+        const struct unresolved *next = &node->unresolved[--node->unresolved_count];
+        serf_resolved(node->serf, loop_now(), next->request, NULL, 0, next->error);
+    }
     node_leave_entry(node);
+}
+
+/* False when memory is out: on_resolved will then not be called. */
+static bool look_up(struct node *node, const struct effect *effect, struct node_resolve *resolve)
+{
+    struct span name = effect->resolve.name;
+    uint16_t port = effect->resolve.port;
+    switch (effect->resolve.kind) {
+    case RESOLVE_SERVICE:
+        return resolver_lookup_service(node->resolver, name, port, on_resolved, resolve);
+    case RESOLVE_PROVIDER:
+        return node->callbacks.discover(node->callbacks.context, name, port, on_resolved, resolve);
+    default:
+        return resolver_lookup(node->resolver, name, port, on_resolved, resolve);
+    }
 }
 
 static void resolve(struct node *node, const struct effect *effect)
 {
     uint32_t request = effect->resolve.request;
-    struct node_resolve *resolve = malloc(sizeof *resolve);
-    if (resolve && resolver_lookup(node->resolver, effect->resolve.name, effect->resolve.port,
-                                   on_resolved, resolve)) {
+    bool known = effect->resolve.kind != RESOLVE_PROVIDER || node->callbacks.discover;
+    struct node_resolve *resolve = known ? malloc(sizeof *resolve) : NULL;
+    if (resolve && look_up(node, effect, resolve)) {
         *resolve = (struct node_resolve){node->resolves, &node->resolves, node, request};
         if (resolve->next)
             resolve->next->link = &resolve->next;
@@ -81,7 +97,8 @@ static void resolve(struct node *node, const struct effect *effect)
     }
     free(resolve);
     if (node->unresolved_count < UNRESOLVED_MAX)
-        node->unresolved[node->unresolved_count++] = request;
+        node->unresolved[node->unresolved_count++] = (struct unresolved){
+            request, known ? "lookup: out of memory" : "this program knows no providers"};
     loop_defer(&node->answer_unresolved);
 }
 

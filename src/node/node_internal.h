@@ -16,7 +16,7 @@
 #include "udp.h"
 
 enum {
-    /* Refused for want of memory, and still to be answered: */
+    /* Refused for want of memory or of a provider, and still to be answered: */
     UNRESOLVED_MAX = 64,       /* questions */
     REFUSED_COMMANDS_MAX = 64, /* commands */
 };
@@ -29,7 +29,13 @@ struct node_stream {
     struct loop_task broken;       /* tells the core of a failure found while it was being served */
 };
 
-/* A question to the resolver. */
+/* A question that nobody was asked. */
+struct unresolved {
+    uint32_t request;
+    const char *error; /* static */
+};
+
+/* A question to the resolver, or to a provider. */
 struct node_resolve {
     struct node_resolve *next, **link;
     struct node *node;
@@ -78,7 +84,7 @@ struct node {
     struct loop_task answer_saves;
 
     struct loop_task answer_unresolved, stop;
-    uint32_t unresolved[UNRESOLVED_MAX];
+    struct unresolved unresolved[UNRESOLVED_MAX];
     unsigned unresolved_count;
     enum stop_reason stop_reason;
 
