@@ -175,7 +175,7 @@ static struct span take_line(struct http_response *response, struct span bytes)
     bool chunking =
         response->state == HTTP_RESPONSE_CHUNK_HEAD || response->state == HTTP_RESPONSE_CHUNK_END;
     if (!chunking)
-        response->head_size += size + 1;
+        response->head_size += size + (newline != NULL);
     if (!buffer_append(&response->line, bytes.data, size) ||
         response->head_size > HTTP_RESPONSE_HEAD_MAX) {
         fail(response, "the answer has too many or too long headers");

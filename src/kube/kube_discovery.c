@@ -361,7 +361,9 @@ struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_c
     discovery->loop = loop;
     if (config)
         discovery->config = *config;
-    discovery->api = kube_api_new(loop, config);
+    if (discovery->config.answer_size_max == 0)
+        discovery->config.answer_size_max = KUBE_PAGE_BYTES_MAX;
+    discovery->api = kube_api_new(loop, &discovery->config);
     if (!discovery->api) {
         free(discovery);
         return NULL;

@@ -18,13 +18,16 @@
 enum {
     KUBE_SETTINGS_MAX = 16,    /* different ones that are remembered; the oldest goes first */
     KUBE_DISCOVERIES_MAX = 64, /* that wait for an answer */
-    KUBE_PAGE_SIZE = 100,      /* items: a pod may take 50 KB */
+    KUBE_PAGE_SIZE = 50,       /* items asked for at once */
     KUBE_PAGES_MAX = 64,       /* of one list */
+    KUBE_PAGE_BYTES_MAX = 4 * 1024 * 1024, /* a pod is some 10 KB; read, a page takes five times as
+                                            * much, and pods of agents have tight limits */
 };
 
 struct kube_discovery;
 
-/* `config` as for kube_api_new. NULL when memory is out. */
+/* `config` as for kube_api_new, but answer_size_max 0: KUBE_PAGE_BYTES_MAX. NULL when memory is
+ * out. */
 struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config);
 /* Who still waits is not called back. NULL is ignored. Allowed inside `done`. */
 void kube_discovery_free(struct kube_discovery *discovery);

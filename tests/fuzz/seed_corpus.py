@@ -157,11 +157,30 @@ STREAMS = {
     "label": bytes([p.LABEL, 4]) + b"blue" + p.ping("self"),
 }
 
+PODS = (b'{"kind": "PodList", "metadata": {"continue": "mark"}, "items": [{"metadata": {"annotations": '
+        b'{"consul.hashicorp.com/auto-join-port": "gossip"}}, "spec": {"containers": [{"ports": [{'
+        b'"name": "gossip", "containerPort": 7946, "hostPort": 7947}]}]}, "status": {"phase": '
+        b'"Running", "podIP": "10.0.0.1", "podIPs": [{"ip": "fd00::1"}], "hostIP": "10.1.0.1"}}]}')
+SLICES = (b'{"items": [{"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1", "10.0.0.2"], '
+          b'"conditions": {"ready": false, "terminating": true}}, {"addresses": ["10.0.0.3"]}]}]}')
+# The first byte of fuzz_kube: 0 an answer, 1 a list, 2 settings.
+KUBE = {
+    "sized": b"\0HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PODS) + PODS,
+    "chunked": b"\0HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+               b"\r\n%x;a=b\r\n%s\r\n0\r\nTrailer: x\r\n\r\n" % (len(SLICES), SLICES),
+    "refusal": b'\0HTTP/1.1 403 Forbidden\r\n\r\n{"kind": "Status", "message": "forbidden"}',
+    "pods": b"\1" + PODS, "slices": b"\1" + SLICES,
+    "settings": b'\2provider=k8s namespace=prod label_selector="app=serf,tier in (\\"a\\")" '
+                b"field_selector=a=b host_network=true",
+    "service": b"\2provider=k8s service=serf-members",
+}
+
 TARGETS = {
     "packet": DATAGRAMS, "core": {**CORE, **{name: core(packet(data), WAIT)
                                              for name, data in DATAGRAMS.items()}},
     "stream": {name: bytes([1, 9]) + data for name, data in STREAMS.items()},
     "dns": DNS, "http": HTTP, "rpc": RPC, "config": CONFIG, "keyring": KEYRING, "snapshot": SNAPSHOT,
+    "kube": KUBE,
 }
 
 for target, inputs in TARGETS.items():

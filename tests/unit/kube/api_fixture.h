@@ -6,6 +6,7 @@
 #include "../host/loop_fixture.h"
 
 #include <arpa/inet.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -155,7 +156,9 @@ static inline void *api_run(void *context)
 {
     struct api_server *server = context;
     int descriptor;
+    int yes = 1;
     while ((descriptor = accept(server->listener, NULL, NULL)) >= 0) {
+        setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         SSL *ssl = SSL_new(server->context);
         SSL_set_fd(ssl, descriptor);
         api_serve(server, ssl);

@@ -71,9 +71,9 @@ static void pods_are_asked_for_by_namespace_and_selectors(void **state)
     assert_string_equal(endpoint_text(&outcome.first, address), "10.0.0.1:7946");
     assert_int_equal(
         strncmp(server.request,
-                "GET /api/v1/namespaces/prod/pods?limit=100"
+                "GET /api/v1/namespaces/prod/pods?limit=50"
                 "&labelSelector=app%3Dserf%2Ctier%20in%20%28a%2Cb%29&fieldSelector=a%3Db HTTP",
-                118),
+                117),
         0);
 }
 
@@ -85,7 +85,7 @@ static void endpoints_are_asked_for_by_service(void **state)
     assert_int_equal(outcome.endpoint_count, 1);
     assert_non_null(strstr(server.request,
                            "GET /apis/discovery.k8s.io/v1/namespaces/a%2Fb/endpointslices?limit="
-                           "100&labelSelector=kubernetes.io%2Fservice-name%3Dserf HTTP"));
+                           "50&labelSelector=kubernetes.io%2Fservice-name%3Dserf HTTP"));
 }
 
 static void pages_follow_each_other(void **state)
@@ -96,7 +96,7 @@ static void pages_follow_each_other(void **state)
     server.answers[1] = ANSWER("200 OK", "{\"items\": [" POD("10.0.0.2") "]}");
     discover(*state, "provider=k8s", true);
     assert_int_equal(outcome.endpoint_count, 2);
-    assert_non_null(strstr(server.request, "limit=100&continue=a%3D HTTP"));
+    assert_non_null(strstr(server.request, "limit=50&continue=a%3D HTTP"));
 }
 
 static void a_page_that_is_too_old_begins_the_list_anew_once(void **state)
