@@ -3,6 +3,7 @@
  * return. */
 #include "kube_discovery.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "kube_lists.h"
@@ -180,6 +181,7 @@ static void end_list(struct entry *entry)
         kube_addresses_fini(&entry->found);
     entry->found = (struct kube_addresses){0};
     buffer_reset(&entry->more);
+    malloc_trim(0); /* pages that were read are megabytes in little pieces */
     answer_all(entry);
 }
 

@@ -98,6 +98,24 @@ static void labels_and_their_modes_are_checked(void **state)
     assert_check_fails("-label-mode", "send", "Invalid label_mode: send without a label; set");
 }
 
+static void join_addresses_with_words_of_their_own_are_checked(void **state)
+{
+    (void)state;
+    const char *good[] = {"srv+_serf._tcp.example", "provider=k8s",
+                          "provider=k8s label_selector=\"app in (a, b)\"", "a:b:c", "provider"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        load_flag("-join", good[i]);
+        assert_true(agent_config_check(&config, &error));
+        agent_config_fini(&config);
+    }
+    assert_check_fails("-join", "provider=aws",
+                       "Invalid start_join: provider=aws: there is no provider \"aws\": the only");
+    assert_check_fails(
+        "-retry-join", "provider=k8s zone=a",
+        "Invalid retry_join: provider=k8s zone=a: unknown key \"zone\": provider=k8s");
+    assert_check_fails("-retry-join", "srv+", "Invalid retry_join: srv+: srv+ is followed by");
+}
+
 static void who_encrypts_nothing_may_not_demand_it(void **state)
 {
     (void)state;
@@ -512,6 +530,7 @@ int main(void)
         TEST(event_filters_are_checked),
         TEST(handler_settings_have_a_range),
         TEST(labels_and_their_modes_are_checked),
+        TEST(join_addresses_with_words_of_their_own_are_checked),
         TEST(who_encrypts_nothing_may_not_demand_it),
         TEST(an_interface_must_exist),
         TEST(notices_warn_and_mend),

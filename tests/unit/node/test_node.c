@@ -22,6 +22,9 @@ struct world {
     bool free_in_callback;
     char told[512]; /* callbacks about queries and keys */
     unsigned tellings;
+    bool no_providers;
+    resolver_done *discovered;
+    void *discovered_context;
 
     struct udp *udp;
     struct endpoint udp_at;
@@ -105,6 +108,16 @@ static void on_keyring_changed(void *context, uint32_t query)
     node_keyring_saved(world.node, query, "full");
     node_keyring_saved(world.node, query + 1, NULL);
     tell("keyring %u; ", query);
+}
+
+static bool on_discover(void *context, struct span settings, uint16_t port, resolver_done *done,
+                        void *done_context)
+{
+    (void)context;
+    world.discovered = done;
+    world.discovered_context = done_context;
+    tell("discover %.*s %u; ", SPAN_PRINT(settings), port);
+    return true;
 }
 
 static void on_keys_done(void *context, const struct key_report *report, struct span text)
@@ -193,6 +206,7 @@ static struct node_config config_for(const char *bind_address)
         .query_response = on_query_response,
         .query_done = on_query_done,
         .keyring_changed = on_keyring_changed,
+        .discover = world.no_providers ? NULL : on_discover,
         .stopped = on_stopped,
     };
     return config;
@@ -428,6 +442,52 @@ static void names_are_resolved(void **state)
     assert_int_equal(fake.answer.port, 7946);
 }
 
+static void services_are_resolved(void **state)
+{
+    (void)state;
+    start();
+    fake_say((struct effect){.kind = EFFECT_RESOLVE,
+                             .resolve = {.request = 5, .kind = RESOLVE_SERVICE}});
+    poke();
+    assert_true(loop_until(world.loop, &fake.resolved, 1));
+    assert_non_null(strstr(fake.diary, "request 5: 0 lookup : no such host; "));
+}
+
+static struct effect provider_effect(void)
+{
+    return (struct effect){.kind = EFFECT_RESOLVE,
+                           .resolve = {.request = 5,
+                                       .kind = RESOLVE_PROVIDER,
+                                       .name = span_text("provider=k8s"),
+                                       .port = 7000}};
+}
+
+static void a_provider_is_asked(void **state)
+{
+    (void)state;
+    start();
+    fake_say(provider_effect());
+    poke();
+    assert_true(loop_until(world.loop, &world.tellings, 1));
+    assert_string_equal(world.told, "discover provider=k8s 7000; ");
+    struct endpoint found;
+    assert_true(endpoint_from_text(&found, "10.1.2.3", 7001));
+    world.discovered(world.discovered_context, &found, 1, NULL);
+    assert_non_null(strstr(fake.diary, "request 5: 1 ; "));
+    assert_int_equal(fake.answer.port, 7001);
+}
+
+static void without_providers_that_is_the_answer(void **state)
+{
+    (void)state;
+    world.no_providers = true;
+    start();
+    fake_say(provider_effect());
+    poke();
+    assert_true(loop_until(world.loop, &fake.resolved, 1));
+    assert_non_null(strstr(fake.diary, "request 5: 0 this program knows no providers; "));
+}
+
 static void commands_are_copied_and_answered_from_the_loop(void **state)
 {
     char first[] = "a:1", second[] = "bc";
@@ -628,6 +688,9 @@ int main(void)
         TEST(an_opened_stream_carries_both_ways),
         TEST(a_stream_that_can_not_be_opened_fails_with_the_reason),
         TEST(names_are_resolved),
+        TEST(services_are_resolved),
+        TEST(a_provider_is_asked),
+        TEST(without_providers_that_is_the_answer),
         TEST(commands_are_copied_and_answered_from_the_loop),
         TEST(the_node_may_be_freed_inside_any_callback),
         TEST(a_stop_is_told_after_the_step_that_caused_it),
