@@ -22,7 +22,8 @@
 
 enum {
     HTTPS_PORT = 443,
-    ADDRESSES_MAX = 8, /* of the server that are tried */
+    ADDRESSES_MAX = 8,    /* of the server that are tried */
+    HEAD_SIZE_MAX = 1024, /* without path and token */
 };
 
 struct request {
@@ -140,9 +141,13 @@ static bool is_token(struct span token)
     return true;
 }
 
+/* In memory that is had at once: growing would leave copies of the token behind. */
 static void write_text(struct request *request, struct span token)
 {
     struct buffer *text = &request->text;
+    if (buffer_extend(text,
+                      strlen(request->path) + token.size + request->body.size + HEAD_SIZE_MAX))
+        buffer_truncate(text, 0);
     const char *form = strchr(request->server.host, ':') ? "[%s]" : "%s";
     char port[16] = "", host[HOST_NAME_SIZE_MAX + 3];
     snprintf(host, sizeof host, form, request->server.host);
@@ -281,8 +286,11 @@ static void connect_next(struct request *request)
         .ended = on_ended,
         .failed = on_failed,
     };
-    request->connection = connection_open(
-        request->api->loop, &request->addresses[request->address_next++], TIMER_NEVER, &callbacks);
+    const struct endpoint *address = &request->addresses[request->address_next++];
+    bool last = request->address_next == request->address_count;
+    uint64_t deadline =
+        last ? TIMER_NEVER : loop_now() + request->api->config.timeout / request->address_count;
+    request->connection = connection_open(request->api->loop, address, deadline, &callbacks);
     if (!request->connection)
         fail(request, "out of memory");
 }
@@ -369,7 +377,7 @@ bool kube_api_request(struct kube_api *api, enum kube_method method, const char 
     request->done = done;
     request->context = context;
     buffer_init(&request->text,
-                KUBE_PATH_SIZE_MAX + KUBE_TOKEN_SIZE_MAX + KUBE_BODY_SIZE_MAX + 4096);
+                KUBE_PATH_SIZE_MAX + KUBE_TOKEN_SIZE_MAX + KUBE_BODY_SIZE_MAX + HEAD_SIZE_MAX);
     buffer_init(&request->body, KUBE_BODY_SIZE_MAX);
     http_response_init(&request->response, api->config.answer_size_max);
     request->next = api->requests;
