@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <openssl/crypto.h>
@@ -149,6 +150,17 @@ struct span keyring_key(const struct keyring *keyring, size_t index)
 {
     assert(index < keyring->count);
     return span_make(keyring->keys[index].bytes, keyring->keys[index].size);
+}
+
+const char *key_fingerprint(struct span key, char text[KEY_FINGERPRINT_SIZE])
+{
+    uint8_t digest[EVP_MAX_MD_SIZE];
+    text[0] = '\0';
+    if (EVP_Digest(key.data, key.size, digest, NULL, EVP_sha256(), NULL) == 1)
+        snprintf(text, KEY_FINGERPRINT_SIZE, "%02x%02x%02x%02x", digest[0], digest[1], digest[2],
+                 digest[3]);
+    OPENSSL_cleanse(digest, sizeof digest);
+    return text;
 }
 
 size_t keyring_sealed_size(uint8_t version, size_t plain_size)

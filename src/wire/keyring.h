@@ -15,6 +15,7 @@ enum {
     KEYRING_KEYS_MAX = 128, /* a rotation needs two or three; every key costs a trial decryption */
     SEAL_OVERHEAD_V0 = 45,
     SEAL_OVERHEAD_V1 = 29,
+    KEY_FINGERPRINT_SIZE = 9, /* 8 hexadecimal digits and a NUL */
 };
 
 struct keyring; /* ordered; the first key is the primary, the only one used to seal */
@@ -41,6 +42,11 @@ enum keyring_status keyring_use(struct keyring *keyring, struct span key);
 enum keyring_status keyring_remove(struct keyring *keyring, struct span key);
 size_t keyring_count(const struct keyring *keyring);                  /* 0 for NULL */
 struct span keyring_key(const struct keyring *keyring, size_t index); /* borrowed */
+
+/* What a key may be called where it must not be told: the first 32 bits of its SHA-256
+ * ("1a2b3c4d"). They tell apart the few keys of a cluster, and leave a random key of 128 bits or
+ * more with at least 2^96 values that they fit. Returns `text`; "" when memory is out. */
+const char *key_fingerprint(struct span key, char text[KEY_FINGERPRINT_SIZE]);
 
 /* Bytes that the sealed form of `plain_size` bytes takes. */
 size_t keyring_sealed_size(uint8_t version, size_t plain_size);

@@ -327,6 +327,15 @@ static void a_full_keyring_takes_no_more(void **state)
     keyring_free(keyring);
 }
 
+/* As `printf '\1\1...' | sha256sum` says. */
+static void a_fingerprint_is_the_beginning_of_sha_256(void **state)
+{
+    (void)state;
+    char text[KEY_FINGERPRINT_SIZE];
+    assert_string_equal(key_fingerprint(repeated(1, 16), text), "cc8cd41c");
+    assert_string_equal(key_fingerprint(repeated(1, 32), text), "72cd6e84");
+}
+
 static int seed_source(void **state)
 {
     (void)state;
@@ -350,6 +359,7 @@ int main(void)
         cmocka_unit_test(use_moves_a_key_to_the_front_and_keeps_the_others_in_order),
         cmocka_unit_test(remove_refuses_the_primary_and_ignores_an_unknown_key),
         cmocka_unit_test(a_full_keyring_takes_no_more),
+        cmocka_unit_test(a_fingerprint_is_the_beginning_of_sha_256),
     };
     return cmocka_run_group_tests(tests, seed_source, NULL);
 }
