@@ -18,10 +18,10 @@ def tools():
     require_tools()
 
 
-def pod_environment(name):
+def pod_environment(name, kind=None):
     objects = parse(must("kubectl", "kustomize", FOLDER / name))
-    values = settings(objects)
-    for entry in agent_of(objects).get("env", []):
+    values = settings(objects, kind)
+    for entry in agent_of(objects, kind).get("env", []):
         if "valueFrom" in entry:
             values[entry["name"]] = POD[entry["valueFrom"]["fieldRef"]["fieldPath"]]
     return {key: value.replace("$(SERF_AGENT_TAG_NAMESPACE)", POD["metadata.namespace"])
@@ -33,14 +33,16 @@ def for_this_machine(values, directory):
     keyring = directory / "keyring.json"
     keyring.write_text(json.dumps([run(OURS, "keygen").stdout.strip()]), "utf-8")
     keyring.chmod(0o600)
-    moved = {"SERF_AGENT_KEYRING_FILE": str(keyring),
+    moved = {"SERF_AGENT_KEYRING_SOURCE": str(keyring),
+             "SERF_AGENT_KEYRING_FILE": str(directory / "copy.json"),
              "SERF_AGENT_SNAPSHOT_PATH": str(directory / "snapshot")}
-    return {key: moved.get(key, value) for key, value in values.items()}
+    return {key: moved.get(key, value) if value else value for key, value in values.items()}
 
 
-@pytest.mark.parametrize("name", BUILT)
-def test_the_agent_takes_the_pod_s_settings(name, tmp_path):
-    values = for_this_machine(pod_environment(name), tmp_path)
+@pytest.mark.parametrize("name, kind", [*((name, None) for name in BUILT),
+                                        ("overlays/encrypted", "CronJob")])
+def test_the_agent_takes_the_pod_s_settings(name, kind, tmp_path):
+    values = for_this_machine(pod_environment(name, kind), tmp_path)
     if "SERF_AGENT_RPC_ADDR" in values:
         values["SERF_AGENT_RPC_ADDR"] = f"unix:{tmp_path}/rpc.sock"
     done = run(OURS, "agent", "-check-config", env=environment(**values))
