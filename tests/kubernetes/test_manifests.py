@@ -140,7 +140,7 @@ def test_only_gossip_and_http_are_exposed(built, name):
     check_exposure(built[name])
 
 
-def check_exposure(objects):
+def check_exposure(objects, gossip=GOSSIP_PORT):
     """The RPC port is for the pod alone, on the node's network HTTP too; members are found by one
     Service, and clients get HTTP by another."""
     item = workload(objects)
@@ -148,9 +148,9 @@ def check_exposure(objects):
     services = [item for item in objects if item["kind"] == "Service"]
     offered = {item["metadata"]["name"].rpartition("-")[2]:
                {port["port"] for port in item["spec"]["ports"]} for item in services}
-    assert offered == {"members": {GOSSIP_PORT}, **({} if on_node else {"http": {HTTP_PORT}})}
+    assert offered == {"members": {gossip}, **({} if on_node else {"http": {HTTP_PORT}})}
     ports = {port["containerPort"] for port in agent_of(objects)["ports"]}
-    assert ports == ({GOSSIP_PORT} if on_node else {GOSSIP_PORT, HTTP_PORT})
+    assert ports == ({gossip} if on_node else {gossip, HTTP_PORT})
     assert not [container["name"] for _, container in containers_of(objects)
                 if container.get("ports") and container["name"] != "serf"]
     if not on_node:
@@ -171,19 +171,21 @@ def members_policy(objects):
                  and not item["metadata"]["name"].endswith("-key-rotation")), None)
 
 
-def check_policy(policy):
+def check_policy(policy, port=GOSSIP_PORT):
     """Gossip comes from the members themselves, HTTP from who may, and nothing else comes. Nothing
     goes out but gossip and questions to the name service, and to the API server where it is asked."""
     spec = policy["spec"]
     assert spec["policyTypes"] == ["Ingress", "Egress"]
-    gossip, *open_to_all = spec["egress"]
-    assert gossip["to"] == [{"podSelector": spec["podSelector"]}]
-    asked = {(port["protocol"], port["port"]) for rule in open_to_all for port in rule["ports"]}
+    told, *open_to_all = spec["egress"]
+    assert told["to"] == [{"podSelector": spec["podSelector"]}]
+    asked = {(entry["protocol"], entry["port"]) for rule in open_to_all for entry in rule["ports"]}
     names = {("TCP", 53), ("UDP", 53)}
     assert asked in (names, names | {("TCP", 443), ("TCP", 6443)})
     gossip, http = spec["ingress"]
     assert gossip["from"] == [{"podSelector": spec["podSelector"]}]
-    assert {port["port"] for port in gossip["ports"]} == {GOSSIP_PORT}
+    for rule in (gossip, told):
+        assert {(entry["protocol"], entry["port"]) for entry in rule["ports"]} == {
+            ("TCP", port), ("UDP", port)}
     assert http["from"] == [{"namespaceSelector": {"matchLabels": {
         "kubernetes.io/metadata.name": "monitoring"}}}]
     assert http["ports"] == [{"protocol": "TCP", "port": HTTP_PORT}]
