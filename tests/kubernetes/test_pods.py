@@ -1,11 +1,13 @@
 """Agents with the settings that the manifests give their pods."""
 
 import json
+import urllib.request
 
 import pytest
 
-from agents import OURS, environment, run, wait_until
+from agents import OURS, PATIENCE_SECONDS, environment, run, wait_until
 from manifests import FOLDER, must, parse, require_tools
+from test_api_discovery import pods  # noqa: F401
 from test_manifests import BUILT, agent_of, settings
 
 POD = {"metadata.name": "serf-7d4b9c-x2k5p", "metadata.namespace": "default",
@@ -70,3 +72,22 @@ def test_the_example_s_handler_writes_the_members_that_are_alive(cluster):
         text = alive.read_text("utf-8") if alive.exists() else ""
         return "pod" in text and "other" in text, text
     wait_until(both, 70, "the file names both members")
+
+
+def test_an_agent_that_does_all_of_it_takes_less_than_is_requested(pods):
+    """Encrypted, found by the API server over TLS, and scraped. The limit is four times the request,
+    for large clusters and bursts."""
+    if OURS.is_sanitized:
+        pytest.skip("a sanitizer takes memory of its own")
+    resources = agent_of(parse(must("kubectl", "kustomize", FOLDER / "base")))["resources"]
+    assert resources["requests"]["memory"] == "16Mi" and resources["limits"]["memory"] == "64Mi"
+    key = run(OURS, "keygen").stdout.strip()
+    first, second = pods.prepare("first"), pods.prepare("second")
+    for agent in (first, second):
+        agent.extra += [f"-encrypt={key}", f"-http-addr={agent.host}:7374"]
+        agent.start()
+    pods.cluster.wait_all_alive()
+    for agent in (first, second):
+        page = urllib.request.urlopen(f"http://{agent.host}:7374/metrics", timeout=PATIENCE_SECONDS)
+        assert b"serf_members" in page.read()
+        assert agent.resident_kib() < 12 * 1024
