@@ -11,10 +11,11 @@ static const struct command command_agent = {"agent", "Runs a Serf agent", agent
 
 /* In the order of their names. */
 static const struct command *const commands[] = {
-    &command_agent,        &command_event,   &command_force_leave, &command_health,
-    &command_info,         &command_join,    &command_keygen,      &command_keys,
-    &command_leave,        &command_members, &command_monitor,     &command_query,
-    &command_reachability, &command_rtt,     &command_tags,        &command_version,
+    &command_agent,        &command_event,      &command_force_leave, &command_health,
+    &command_info,         &command_join,       &command_keygen,      &command_keys,
+    &command_leave,        &command_members,    &command_monitor,     &command_query,
+    &command_reachability, &command_rotate_key, &command_rtt,         &command_tags,
+    &command_version,
 };
 
 int main(int argc, char **argv)

@@ -106,7 +106,9 @@ static bool load_keyring_file(struct agent *agent, struct buffer *error)
                                   "-encrypt or -keyring-file out");
         return false;
     }
-    if (!keyring_file_load(path, agent->keyring, error))
+    const char *source = agent->config.keyring_source;
+    if (source ? !keyring_file_renew(path, source, agent->keyring, error)
+               : !keyring_file_load(path, agent->keyring, error))
         return false;
     agent_log_printf(agent->log, LOG_LEVEL_INFO, "agent: Restored keyring with %zu keys from %s",
                      keyring_count(agent->keyring), path);

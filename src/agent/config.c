@@ -29,6 +29,7 @@ const struct config_key config_keys[] = {
     KEY("mdns.disable_ipv6", "mdns-disable-ipv6", CONFIG_BOOL, mdns_disable_ipv6, RELOAD_RESTART),
     KEY_SECRET("encrypt_key", "encrypt", CONFIG_STRING, encrypt_key),
     KEY("keyring_file", "keyring-file", CONFIG_STRING, keyring_file, RELOAD_RESTART),
+    KEY("keyring_source", NULL, CONFIG_STRING, keyring_source, RELOAD_RESTART),
     KEY("encrypt_verify_incoming", "encrypt-verify-incoming", CONFIG_BOOL, encrypt_verify_incoming,
         RELOAD_RESTART),
     KEY("encrypt_verify_outgoing", "encrypt-verify-outgoing", CONFIG_BOOL, encrypt_verify_outgoing,

@@ -44,6 +44,7 @@ struct agent_config {
     bool mdns_disable_ipv6;
     char *encrypt_key;
     char *keyring_file;
+    char *keyring_source;
     bool encrypt_verify_incoming;
     bool encrypt_verify_outgoing;
     char *label;

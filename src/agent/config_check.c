@@ -157,6 +157,16 @@ static bool check_verification(const struct agent_config *config, struct buffer 
     return false;
 }
 
+static bool check_keyring_source(const struct agent_config *config, struct buffer *error)
+{
+    if (!config->keyring_source || config->keyring_file)
+        return true;
+    buffer_append_text(error,
+                       "Invalid keyring_source: without a keyring_file there is no place for "
+                       "keys that change; set keyring_file, too");
+    return false;
+}
+
 /* --- join addresses --- */
 
 /* Those in words of their own; what is wrong with the others shows when they are asked. */
@@ -191,7 +201,8 @@ static bool check_addresses(const char *key, const struct text_list *addresses,
 
 bool agent_config_check(const struct agent_config *config, struct buffer *error)
 {
-    if (!check_label(config, error) || !check_verification(config, error))
+    if (!check_label(config, error) || !check_verification(config, error) ||
+        !check_keyring_source(config, error))
         return false;
     return check_handlers(config, error) && check_interface("", config->interface, error) &&
            check_mdns(config, error) && check_durations(config, error) &&

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <openssl/crypto.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 bool key_decode(const char *text, struct buffer *key, struct buffer *error)
 {
@@ -98,6 +99,16 @@ bool keyring_file_load(const char *path, struct keyring *keyring, struct buffer 
         OPENSSL_cleanse(text.data, text.size);
     buffer_fini(&text);
     return good;
+}
+
+bool keyring_file_renew(const char *path, const char *source, struct keyring *keyring,
+                        struct buffer *error)
+{
+    if (!keyring_file_load(source, keyring, error))
+        return false;
+    bool there = access(path, F_OK) == 0 || errno != ENOENT;
+    return (!there || keyring_file_load(path, keyring, error)) &&
+           keyring_file_save(path, keyring, error);
 }
 
 /* A list of strings, two spaces a level, the primary key first, and no newline at the end: the

@@ -10,6 +10,12 @@ enum { KEYRING_FILE_SIZE_MAX = 64 * 1024 };
 /* Adds the keys of the file, the first one becoming primary. False with one line in `error`. */
 bool keyring_file_load(const char *path, struct keyring *keyring, struct buffer *error);
 
+/* The same for a file that is a copy of `source`, which is mounted from elsewhere and can't be
+ * written: the keys of `source`, as it is now, come first, then those that only the file has, which
+ * may be newer; the file is written, and need not have been there. */
+bool keyring_file_renew(const char *path, const char *source, struct keyring *keyring,
+                        struct buffer *error);
+
 /* Replaces the file by these keys, with mode 0600. False with "Failed to write keyring file: ..."
  * in `error`. */
 bool keyring_file_save(const char *path, const struct keyring *keyring, struct buffer *error);

@@ -24,6 +24,7 @@ extern const struct command command_members;
 extern const struct command command_monitor;
 extern const struct command command_query;
 extern const struct command command_reachability;
+extern const struct command command_rotate_key;
 extern const struct command command_rtt;
 extern const struct command command_tags;
 extern const struct command command_version;

@@ -55,12 +55,17 @@ def must(name, *words):
     return done.stdout
 
 
+def pod_of(item):
+    """The pod that an object is or makes, with metadata and spec; empty when it makes none."""
+    spec = item.get("spec", {})
+    if item["kind"] == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    return item if item["kind"] == "Pod" else spec.get("template", {})
+
+
 def containers_of(objects):
     """(object, container) for every container of every pod template or pod."""
     for item in objects:
-        spec = item.get("spec", {})
-        if item["kind"] == "CronJob":
-            spec = spec["jobTemplate"]["spec"]
-        pod = spec if item["kind"] == "Pod" else spec.get("template", {}).get("spec", {})
+        pod = pod_of(item).get("spec", {})
         for container in [*pod.get("initContainers", []), *pod.get("containers", [])]:
             yield item, container

@@ -7,20 +7,25 @@ import pytest
 
 from agents import OURS, environment, run, wait_until
 from containers import version
-from manifests import FOLDER, containers_of, must, parse, problems, require_tools, tool
-from test_manifests import (HTTP_PORT, agent_of, check_exposure, check_policy, check_probes,
-                            keys_of_the_agent, service_of, settings, workload)
+from manifests import FOLDER, containers_of, must, parse, pod_of, problems, require_tools, tool
+from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_policy,
+                            check_probes, check_rotation, keys_of_the_agent, members_policy,
+                            service_of, settings, workload)
 from test_pods import POD, for_this_machine
 
 CHART = FOLDER / "helm/serf"
 KEYRING = "encryption.keyringSecret=serf-keyring"
+ROTATION = [f"--set={KEYRING}", "--set=encryption.rotation.enabled=true"]
 MONITORING = ("serviceMonitor", "prometheusRule", "dashboard")
 FLAVOURS = {
     "plain": [],
     "statefulset": ["--set=kind=StatefulSet"],
     "daemonset": ["--set=kind=DaemonSet", f"--set={KEYRING}"],
     "encrypted": [f"--set={KEYRING}"],
-    "all": ["--set=kind=StatefulSet", f"--set={KEYRING}", "--set=persistence.storageClass=fast",
+    "rotated": ROTATION,
+    "rotated daemonset": ["--set=kind=DaemonSet", "--set=gossip.port=7947", *ROTATION],
+    "api": ["--set=discovery=api"],
+    "all": ["--set=kind=StatefulSet", *ROTATION, "--set=discovery=api", "--set=persistence.storageClass=fast",
             "--set=tags.dc=east", "--set=settings.user_event_size_limit=1000",
             "--set=nodeSelector.disk=ssd", "--set=imagePullSecrets[0].name=pull",
             "--set=podAnnotations.team=a", "--set=tolerations[0].operator=Exists",
@@ -52,7 +57,7 @@ def test_what_is_rendered_passes_strict_validation(rendered):
 
 def test_pods_are_restricted(rendered):
     for item, container in containers_of(rendered):
-        pod = item["spec"] if item["kind"] == "Pod" else item["spec"]["template"]["spec"]
+        pod = pod_of(item)["spec"]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["automountServiceAccountToken"] is False
         assert container["securityContext"]["readOnlyRootFilesystem"] is True
@@ -62,11 +67,46 @@ def test_pods_are_restricted(rendered):
 
 
 def test_only_gossip_and_http_are_exposed(rendered):
-    check_exposure(rendered)
-    policies = [item for item in rendered if item["kind"] == "NetworkPolicy"]
-    assert bool(policies) == (workload(rendered)["kind"] != "DaemonSet")
-    for policy in policies:
-        check_policy(policy)
+    gossip = agent_of(rendered)["ports"][0]["containerPort"]
+    check_exposure(rendered, gossip)
+    policy = members_policy(rendered)
+    assert bool(policy) == (workload(rendered)["kind"] != "DaemonSet")
+    if policy:
+        check_policy(policy, gossip)
+
+
+def test_what_was_asked_for_beside_the_members_is_there(request, rendered):
+    """A job where keys are rotated, a token where members ask the API server, and else neither."""
+    words = FLAVOURS[request.node.callspec.params["rendered"]]
+    rotated, asked = ROTATION[1] in words, "--set=discovery=api" in words
+    assert sum(item["kind"] == "CronJob" for item in rendered) == rotated
+    assert sum(item["kind"] == "Role" for item in rendered) == rotated + asked
+    if rotated:
+        check_rotation(rendered, "serf-keyring")
+    if asked and "retry_join" not in " ".join(words):
+        check_discovery(rendered, "my-serf-discovery")
+
+
+def test_another_gossip_port_is_meant_everywhere():
+    objects = parse(must("helm", "template", "my", CHART, "--set=gossip.port=7947", *ROTATION))
+    ports = {port["containerPort"] for _, container in containers_of(objects)
+             for port in container.get("ports", []) if port["name"] != "serf-http"}
+    assert ports == {7947}
+    check_exposure(objects, 7947)
+    check_policy(members_policy(objects), 7947)
+    test = next(item for item in objects if item["kind"] == "Pod")["spec"]["containers"][0]
+    for values in (settings(objects), settings(objects, "CronJob"),
+                   {entry["name"]: entry.get("value") for entry in test["env"]}):
+        assert values["SERF_AGENT_BIND"] == ":7947"
+
+
+def test_the_times_of_a_rotation_can_be_chosen():
+    objects = parse(must("helm", "template", "my", CHART, *ROTATION,
+                         "--set=encryption.rotation.wait=1h", "--set=encryption.rotation.settle=30s",
+                         "--set=encryption.rotation.schedule=@weekly"))
+    job = next(item for item in objects if item["kind"] == "CronJob")
+    assert job["spec"]["schedule"] == "@weekly"
+    assert {"-wait=1h", "-settle=30s"} <= set(pod_of(job)["spec"]["containers"][0]["command"])
 
 
 def test_probes_ask_for_health_where_the_agent_tells_of_it(rendered):
@@ -107,14 +147,19 @@ def test_the_pod_of_helm_test_is_a_member_but_not_the_workload_s(rendered):
 
 
 def test_the_agent_takes_the_pod_s_settings(rendered, tmp_path):
-    values = next(item for item in rendered if item["kind"] == "ConfigMap")["data"]
+    for kind in {item["kind"] for item, container in containers_of(rendered)
+                 if container["name"] == "serf"}:
+        check_settings(rendered, kind, tmp_path)
+
+
+def check_settings(rendered, kind, tmp_path):
     known = keys_of_the_agent()
+    values = settings(rendered, kind)
     assert not [key for key in values if key.startswith("SERF_AGENT_")
                 and not key.startswith("SERF_AGENT_TAG_") and key not in known]
-    agent = workload(rendered)["spec"]["template"]["spec"]["containers"][0]
-    for entry in agent["env"]:
-        values[entry["name"]] = entry.get("value") or \
-            POD[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+    for entry in agent_of(rendered, kind)["env"]:
+        if "valueFrom" in entry:
+            values[entry["name"]] = POD[entry["valueFrom"]["fieldRef"]["fieldPath"]]
     values = for_this_machine(values, tmp_path)
     if "SERF_AGENT_RPC_ADDR" in values:
         values["SERF_AGENT_RPC_ADDR"] = f"unix:{tmp_path}/rpc.sock"
@@ -159,6 +204,10 @@ def test_a_changed_setting_rolls_the_pods():
     (["--set=settings.http_addr=:80"], "http_addr"),
     (["--set=kind=DaemonSet", f"--set={KEYRING}",
       "--set=monitoring.serviceMonitor.enabled=true"], "serviceMonitor"),
+    (["--set=encryption.rotation.enabled=true"], "keyringSecret"),
+    (["--set=encryption.rotation.wait=soon", f"--set={KEYRING}"], "wait"),
+    (["--set=discovery=mdns"], "discovery"),
+    (["--set=settings.bind=:7947"], "bind"),
     (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
 ])
 def test_values_that_make_no_sense_are_refused(words, reason):

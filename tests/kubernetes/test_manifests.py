@@ -1,13 +1,15 @@
 """The manifests: by kubectl, against the published schemas with a check for unknown fields on top,
 and for what this project promises of them."""
 
+import json
 import re
+import shutil
 
 import pytest
 
 from agents import REPOSITORY
 from containers import version
-from manifests import FOLDER, containers_of, must, parse, problems, require_tools
+from manifests import FOLDER, containers_of, must, parse, pod_of, problems, require_tools
 
 SEED = ("serf-service.yml", "serf-controller.yaml", "serf-pod.yaml")
 OVERLAYS = sorted(path.parent.relative_to(FOLDER).as_posix()
@@ -45,9 +47,10 @@ def service_of(objects, ending):
                  and item["metadata"]["name"].endswith(ending)), None)
 
 
-def agent_of(objects):
-    return next(container for _, container in containers_of(objects)
-                if container["name"] == "serf")
+def agent_of(objects, kind=None):
+    """The agent's container in the workload, or in the first object of a kind."""
+    return next(container for item, container in containers_of(objects)
+                if container["name"] == "serf" and item["kind"] in ([kind] if kind else WORKLOADS))
 
 
 # --- the checks themselves ---
@@ -107,7 +110,7 @@ def test_what_is_built_passes_strict_validation(built, name):
 @pytest.mark.parametrize("name", BUILT)
 def test_pods_are_restricted(built, name):
     for item, container in containers_of(built[name]):
-        pod, security = item["spec"]["template"]["spec"], container["securityContext"]
+        pod, security = pod_of(item)["spec"], container["securityContext"]
         assert pod["securityContext"]["runAsNonRoot"] is True
         assert pod["securityContext"]["runAsUser"] == 7946
         assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -137,7 +140,7 @@ def test_only_gossip_and_http_are_exposed(built, name):
     check_exposure(built[name])
 
 
-def check_exposure(objects):
+def check_exposure(objects, gossip=GOSSIP_PORT):
     """The RPC port is for the pod alone, on the node's network HTTP too; members are found by one
     Service, and clients get HTTP by another."""
     item = workload(objects)
@@ -145,29 +148,44 @@ def check_exposure(objects):
     services = [item for item in objects if item["kind"] == "Service"]
     offered = {item["metadata"]["name"].rpartition("-")[2]:
                {port["port"] for port in item["spec"]["ports"]} for item in services}
-    assert offered == {"members": {GOSSIP_PORT}, **({} if on_node else {"http": {HTTP_PORT}})}
+    assert offered == {"members": {gossip}, **({} if on_node else {"http": {HTTP_PORT}})}
     ports = {port["containerPort"] for port in agent_of(objects)["ports"]}
-    assert ports == ({GOSSIP_PORT} if on_node else {GOSSIP_PORT, HTTP_PORT})
+    assert ports == ({gossip} if on_node else {gossip, HTTP_PORT})
     assert not [container["name"] for _, container in containers_of(objects)
-                if container.get("ports") and container != agent_of(objects)]
+                if container.get("ports") and container["name"] != "serf"]
     if not on_node:
         assert service_of(objects, "-http")["spec"]["type"] == "ClusterIP"
 
 
 @pytest.mark.parametrize("name", BUILT)
 def test_clients_of_http_come_from_the_monitoring_namespace_alone(built, name):
-    policies = [item for item in built[name] if item["kind"] == "NetworkPolicy"]
-    assert policies or name in ("overlays/daemonset", "overlays/from-seed")
-    for policy in policies:
+    policy = members_policy(built[name])
+    assert policy or name in ("overlays/daemonset", "overlays/from-seed")
+    if policy:
         check_policy(policy)
 
 
-def check_policy(policy):
-    """Gossip comes from the members themselves, HTTP from who may, and nothing else comes."""
+def members_policy(objects):
+    """The NetworkPolicy of the members, or None; that of the job lets it out to the API server."""
+    return next((item for item in objects if item["kind"] == "NetworkPolicy"
+                 and not item["metadata"]["name"].endswith("-key-rotation")), None)
+
+
+def check_policy(policy, port=GOSSIP_PORT):
+    """Gossip comes from the members themselves, HTTP from who may, and nothing else comes. Nothing
+    goes out but gossip and questions to the name service, and to the API server where it is asked."""
     spec = policy["spec"]
+    assert spec["policyTypes"] == ["Ingress", "Egress"]
+    told, *open_to_all = spec["egress"]
+    assert told["to"] == [{"podSelector": spec["podSelector"]}]
+    asked = {(entry["protocol"], entry["port"]) for rule in open_to_all for entry in rule["ports"]}
+    names = {("TCP", 53), ("UDP", 53)}
+    assert asked in (names, names | {("TCP", 443), ("TCP", 6443)})
     gossip, http = spec["ingress"]
     assert gossip["from"] == [{"podSelector": spec["podSelector"]}]
-    assert {port["port"] for port in gossip["ports"]} == {GOSSIP_PORT}
+    for rule in (gossip, told):
+        assert {(entry["protocol"], entry["port"]) for entry in rule["ports"]} == {
+            ("TCP", port), ("UDP", port)}
     assert http["from"] == [{"namespaceSelector": {"matchLabels": {
         "kubernetes.io/metadata.name": "monitoring"}}}]
     assert http["ports"] == [{"protocol": "TCP", "port": HTTP_PORT}]
@@ -206,7 +224,7 @@ def test_selectors_find_the_pods(built, name):
     selectors = []
     for item in built[name]:
         spec = item.get("spec", {})
-        if item["kind"] == "ServiceMonitor":
+        if item["kind"] == "ServiceMonitor" or item["metadata"]["name"] == "serf-key-rotation":
             continue
         selectors += [spec["selector"]] if item["kind"] == "Service" else []
         selectors += [spec[key]["matchLabels"] for key in ("selector", "podSelector")
@@ -238,12 +256,12 @@ def keys_of_the_agent():
     return {"SERF_AGENT_" + name.upper().replace(".", "_") for name in names}
 
 
-def settings(objects):
+def settings(objects, kind=None):
     """The environment of the agent's container; what a field gives is None."""
     values = {}
     maps = {item["metadata"]["name"]: item["data"] for item in objects
             if item["kind"] == "ConfigMap"}
-    agent = agent_of(objects)
+    agent = agent_of(objects, kind)
     for source in agent.get("envFrom", []):
         values.update(maps[source["configMapRef"]["name"]])
     values.update({entry["name"]: entry.get("value") for entry in agent.get("env", [])})
@@ -270,7 +288,7 @@ def test_a_cluster_has_a_label_of_its_namespace(built, name):
 def test_members_find_each_other_by_the_headless_service(built, name):
     service = service_of(built[name], "-members")
     first = settings(built[name])["SERF_AGENT_RETRY_JOIN"].splitlines()[0]
-    assert first == service["metadata"]["name"]
+    assert first == service["metadata"]["name"] or name == "overlays/api-discovery"
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
 
@@ -304,3 +322,148 @@ def test_a_changed_setting_rolls_the_pods(built):
              for settings_map in objects if settings_map["kind"] == "ConfigMap"
              and settings_map["metadata"]["name"] != "serf-dashboard"}
     assert all(re.fullmatch(r"serf-settings-\w{10}", name) for name in names) and len(names) > 1
+
+
+# --- the job that rotates keys, and discovery by the API server ---
+
+
+def named(objects, kind, name):
+    return next(item for item in objects if (item["kind"], item["metadata"]["name"]) == (kind, name))
+
+
+def check_account(objects, name, rules):
+    """The account may do this much, by a role that nobody else has, and no token is mounted but
+    where it is asked for."""
+    role, binding = named(objects, "Role", name), named(objects, "RoleBinding", name)
+    assert role["rules"] == rules
+    assert binding["roleRef"]["name"] == name and len(binding["subjects"]) == 1
+    account = named(objects, "ServiceAccount", binding["subjects"][0]["name"])
+    assert account["automountServiceAccountToken"] is False
+    return account["metadata"]["name"]
+
+
+def with_token(pod):
+    """The containers that can read the pod's token."""
+    volumes = {volume["name"] for volume in pod["volumes"] if any(
+        "serviceAccountToken" in source for source in volume.get("projected", {}).get("sources", []))}
+    return {container["name"] for container in [*pod.get("initContainers", []), *pod["containers"]]
+            for mount in container.get("volumeMounts", []) if mount["name"] in volumes
+            and mount["mountPath"] == "/var/run/secrets/kubernetes.io/serviceaccount"}
+
+
+def check_rotation(objects, secret):
+    job = next(item for item in objects if item["kind"] == "CronJob")
+    name, spec = job["metadata"]["name"], job["spec"]
+    account = check_account(objects, name, [
+        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [secret],
+         "verbs": ["get", "patch"]}])
+    pod = pod_of(job)["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert pod["serviceAccountName"] == account and with_token(pod) == {"rotate"}
+    # The member is there before the command, and does not keep the job from its end.
+    (agent,), (rotate,) = pod["initContainers"], pod["containers"]
+    assert agent["restartPolicy"] == "Always" and pod["restartPolicy"] == "Never"
+    assert agent["startupProbe"]["exec"]["command"] == ["/app/serf", "health"]
+    assert rotate["command"][:2] == ["/app/serf", "rotate-key"]
+    assert f"-secret={secret}" in rotate["command"]
+    socket = settings(objects, "CronJob")["SERF_AGENT_RPC_ADDR"]
+    assert f"-rpc-addr={socket}" in rotate["command"] and socket.startswith("unix:/run/serf/")
+    assert {volume["name"] for volume in pod["volumes"] if volume.get("emptyDir", {}).get(
+        "medium") == "Memory"} >= {"run"}
+    check_rotating_member(objects, pod)
+
+
+def check_rotating_member(objects, pod):
+    """It joins the members, and is none of those that requests, budgets and spread are about."""
+    labels = pod_of(next(item for item in objects if item["kind"] == "CronJob"))["metadata"]["labels"]
+    for selector in (named_selectors := selectors_of(objects))["gossip"]:
+        assert selector.items() <= labels.items()
+    for selector in named_selectors["members"]:
+        assert not selector.items() <= labels.items()
+    member, job = settings(objects), settings(objects, "CronJob")
+    assert job["SERF_AGENT_LABEL"] == member["SERF_AGENT_LABEL"]
+    assert job["SERF_AGENT_RETRY_JOIN"].split(":")[0] == service_of(
+        objects, "-members")["metadata"]["name"]
+    assert job["SERF_AGENT_TAG_PURPOSE"] == "key-rotation"
+    assert not job["SERF_AGENT_SNAPSHOT_PATH"]
+    assert job["SERF_AGENT_KEYRING_SOURCE"] == member["SERF_AGENT_KEYRING_SOURCE"]
+    assert pod["terminationGracePeriodSeconds"] >= 30
+
+
+def selectors_of(objects):
+    """Those that mean everybody who gossips, and those that mean the workload's pods alone."""
+    policy, http = members_policy(objects), service_of(objects, "-http")
+    gossip = [service_of(objects, "-members")["spec"]["selector"]]
+    gossip += [policy["spec"]["podSelector"]["matchLabels"]] if policy else []
+    members = [http["spec"]["selector"]] if http else []
+    members += [item["spec"]["selector"]["matchLabels"] for item in objects
+                if item["kind"] == "PodDisruptionBudget"]
+    return {"gossip": gossip, "members": members}
+
+
+def test_the_key_is_rotated_by_who_may_change_that_one_secret(built):
+    check_rotation(built["overlays/encrypted"], "serf-keyring")
+
+
+def test_the_base_has_no_token_and_no_role(built):
+    assert not [item for item in built["base"] if item["kind"] in ("Role", "RoleBinding")]
+    pod = workload(built["base"])["spec"]["template"]["spec"]
+    assert not pod.get("volumes")
+
+
+def check_discovery(objects, name):
+    account = check_account(objects, name, [
+        {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}])
+    pod = workload(objects)["spec"]["template"]
+    assert pod["spec"]["serviceAccountName"] == account and with_token(pod["spec"]) == {"serf"}
+    address = settings(objects)["SERF_AGENT_RETRY_JOIN"]
+    selector = re.fullmatch(r'provider=k8s label_selector="(\S+)"', address)[1]
+    chosen = dict(part.split("=") for part in selector.split(","))
+    assert chosen.items() <= pod["metadata"]["labels"].items()
+    return chosen
+
+
+def test_members_may_be_found_by_who_may_list_pods(built):
+    objects = built["overlays/api-discovery"]
+    check_discovery(objects, "serf-discovery")
+    ports = {port["port"] for rule in members_policy(objects)["spec"]["egress"]
+             for port in rule["ports"]}
+    assert {443, 6443} <= ports
+
+
+@pytest.mark.parametrize("name", ["statefulset", "daemonset"])
+def test_the_components_go_beside_other_workloads(name, tmp_path):
+    """Discovery, and the job where there are keys."""
+    (tmp_path / "overlays/mine").mkdir(parents=True)
+    for part in ("base", "components", f"overlays/{name}"):
+        shutil.copytree(FOLDER / part, tmp_path / part)
+    components = ["api-discovery", "key-rotation"] + (["encrypted"] if name == "statefulset" else [])
+    (tmp_path / "overlays/mine/kustomization.yaml").write_text(json.dumps({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": [f"../{name}"],
+        "components": [f"../../components/{part}" for part in components]}), "utf-8")
+    objects = parse(must("kubectl", "kustomize", tmp_path / "overlays/mine"))
+    assert problems(objects) == []
+    check_rotation(objects, "serf-keyring")
+    check_discovery(objects, "serf-discovery")
+
+
+def test_the_port_of_the_daemonset_can_be_set(tmp_path):
+    """By what its description says: one setting, and the number that is reserved on the node."""
+    for part in ("base", "components", "overlays/daemonset"):
+        shutil.copytree(FOLDER / part, tmp_path / part)
+    path = tmp_path / "overlays/mine"
+    path.mkdir()
+    ports = [{"op": "replace", "value": 7947,
+              "path": f"/spec/template/spec/containers/0/ports/{i}/containerPort"} for i in (0, 1)]
+    (path / "kustomization.yaml").write_text(json.dumps({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
+        "resources": ["../daemonset"],
+        "configMapGenerator": [{"name": "serf-settings", "behavior": "merge",
+                                "literals": ["SERF_AGENT_BIND=:7947"]}],
+        "patches": [{"target": {"kind": "DaemonSet"}, "patch": json.dumps(ports)}]}), "utf-8")
+    objects = parse(must("kubectl", "kustomize", path))
+    assert settings(objects)["SERF_AGENT_BIND"] == ":7947"
+    assert {port["containerPort"] for port in agent_of(objects)["ports"]} == {7947}
+    members = service_of(objects, "-members")["spec"]["ports"]
+    assert [port["targetPort"] for port in members] == ["serf-tcp", "serf-udp"]

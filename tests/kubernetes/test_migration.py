@@ -1,6 +1,8 @@
-"""From the seed's controller to the base, by the steps of docs/kubernetes.md: one cluster at each."""
+"""From the seed's controller to the base, and from one release to another, by the steps of
+docs/kubernetes.md: one cluster at each."""
 
 from agents import OURS, wait_until
+from manifests import FOLDER, must, parse, require_tools
 
 LABEL = {"SERF_AGENT_LABEL": "default/serf", "SERF_AGENT_LEAVE_ON_TERMINATE": "true"}
 
@@ -53,4 +55,35 @@ def test_the_seed_s_members_give_way_to_those_of_the_base(cluster):
     base = roll(cluster, base, "strict")
     wait_one_cluster(base)
     assert not [status for agent in base for status in agent.statuses().values()
+                if status == "failed"]
+
+
+def label_of(objects):
+    data = next(item for item in objects if item["kind"] == "ConfigMap")["data"]
+    return data["SERF_AGENT_LABEL"], data["SERF_AGENT_RETRY_JOIN"]
+
+
+def test_another_release_takes_over_with_the_old_one_s_label(cluster):
+    """By the two values that docs/kubernetes.md names; without them it is a cluster of its own."""
+    require_tools()
+    chart = FOLDER / "helm/serf"
+    old, _ = label_of(parse(must("helm", "template", "old", chart)))
+    own, _ = label_of(parse(must("helm", "template", "new", chart)))
+    kept, search = label_of(parse(must("helm", "template", "new", chart, f"--set=label={old}",
+                                       "--set-string=settings.retry_join=old-serf-members")))
+    assert own != old == kept and search == "old-serf-members"
+    before = [start(cluster, "old-1", [], **{**LABEL, "SERF_AGENT_LABEL": old})]
+    before.append(start(cluster, "old-2", before, **{**LABEL, "SERF_AGENT_LABEL": old}))
+    wait_one_cluster(before)
+    stranger = start(cluster, "stranger", before, **{**LABEL, "SERF_AGENT_LABEL": own})
+    after = [start(cluster, "new-1", before, **{**LABEL, "SERF_AGENT_LABEL": kept})]
+    after.append(start(cluster, "new-2", before, **{**LABEL, "SERF_AGENT_LABEL": kept}))
+    wait_one_cluster(before + after)
+    assert set(stranger.statuses()) == {"stranger"}
+    for agent in before:
+        agent.left = True
+        agent.process.terminate()
+        assert agent.wait_exit() == 0
+    wait_one_cluster(after)
+    assert not [status for agent in after for status in agent.statuses().values()
                 if status == "failed"]

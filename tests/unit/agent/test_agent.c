@@ -328,18 +328,21 @@ static void each_changed_key_that_waits_for_a_restart_is_named(void **state)
         char contents[160], line[160];
         if (key->type == CONFIG_SECTION || key->reload != RELOAD_RESTART || dot)
             continue;
-        snprintf(contents, sizeof(contents), "{\"%s\": %s}", key->name,
-                 key->type == CONFIG_BOOL && *(const bool *)((char *)&defaults + key->offset)
-                     ? "false"
-                 : strcmp(key->name, "interface") == 0  ? "\"lo\""
-                 : strcmp(key->name, "label_mode") == 0 ? "\"send\", \"label\": \"a\""
-                                                        : values[key->type]);
+        snprintf(
+            contents, sizeof(contents), "{\"%s\": %s}", key->name,
+            key->type == CONFIG_BOOL && *(const bool *)((char *)&defaults + key->offset) ? "false"
+            : strcmp(key->name, "interface") == 0                                        ? "\"lo\""
+            : strcmp(key->name, "label_mode") == 0     ? "\"send\", \"label\": \"a\""
+            : strcmp(key->name, "keyring_source") == 0 ? "\"other\", \"keyring_file\": \"other\""
+                                                       : values[key->type]);
         write_test_file("a.json", contents);
         text_size = 0;
         text[0] = '\0';
         kill(child, SIGHUP);
         snprintf(line, sizeof(line), "only a restart applies: %s\n",
-                 strcmp(key->name, "label_mode") == 0 ? "label, label_mode" : key->name);
+                 strcmp(key->name, "label_mode") == 0       ? "label, label_mode"
+                 : strcmp(key->name, "keyring_source") == 0 ? "keyring_file, keyring_source"
+                                                            : key->name);
         wait_for(line);
     }
     kill(child, SIGTERM);

@@ -482,6 +482,62 @@ static void a_keyring_file_is_taken_whole_or_not_at_all(void **state)
     keyring_free(keyring);
 }
 
+/* Loads the copy (which is not there when `copy` is NULL) of a mounted list. */
+static struct keyring *renew(const char *source, const char *copy, const char **path)
+{
+    static char copied[4096];
+    snprintf(copied, sizeof copied, "%s", write_test_file("copy", copy ? copy : ""));
+    if (!copy)
+        unlink(copied);
+    *path = copied;
+    struct keyring *keyring = keyring_new();
+    buffer_reset(&error);
+    bool good = keyring_file_renew(copied, write_test_file("source", source), keyring, &error);
+    if (good)
+        return keyring;
+    keyring_free(keyring);
+    return NULL;
+}
+
+static void a_keyring_s_source_comes_first_and_the_file_keeps_what_it_has_beside(void **state)
+{
+    (void)state;
+    static const char one[] = "[\"AQAAAAAAAAAAAAAAAAAAAA==\"]";
+    static const char two[] = "[\"AgAAAAAAAAAAAAAAAAAAAA==\", \"AQAAAAAAAAAAAAAAAAAAAA==\"]";
+    const char *path;
+    struct keyring *keyring = renew(one, NULL, &path);
+    assert_int_equal(keyring_count(keyring), 1);
+    keyring_free(keyring);
+    keyring = renew(one, two, &path);
+    assert_int_equal(keyring_count(keyring), 2);
+    assert_int_equal(keyring_key(keyring, 0).data[0], 1);
+    keyring_free(keyring);
+    keyring = keyring_new();
+    assert_true(keyring_file_load(path, keyring, &error));
+    assert_int_equal(keyring_count(keyring), 2);
+    assert_int_equal(keyring_key(keyring, 0).data[0], 1);
+    keyring_free(keyring);
+    assert_null(renew("[]", one, &path));
+    assert_null(renew(one, "[", &path));
+    keyring = keyring_new();
+    assert_false(
+        keyring_file_renew("/nonexistent/keys", write_test_file("source", one), keyring, &error));
+    keyring_free(keyring);
+}
+
+static void a_keyring_source_needs_a_file_for_its_copy(void **state)
+{
+    (void)state;
+    agent_config_init(&config);
+    config.keyring_source = strdup("/secret/keys");
+    buffer_reset(&error);
+    assert_false(agent_config_check(&config, &error));
+    assert_starts_with(buffer_text(&error), "Invalid keyring_source: ");
+    config.keyring_file = strdup("/keyring/keys");
+    assert_true(agent_config_check(&config, &error));
+    agent_config_fini(&config);
+}
+
 static void a_tags_file_is_written_sorted_escaped_and_private(void **state)
 {
     (void)state;
@@ -547,6 +603,8 @@ int main(void)
         TEST(sizes_are_numbers_of_bytes_with_a_limit),
         TEST(a_keyring_file_is_replaced_in_the_references_form_and_private),
         TEST(a_keyring_file_is_taken_whole_or_not_at_all),
+        TEST(a_keyring_s_source_comes_first_and_the_file_keeps_what_it_has_beside),
+        TEST(a_keyring_source_needs_a_file_for_its_copy),
         TEST(a_tags_file_is_written_sorted_escaped_and_private),
         TEST(a_missing_tags_file_is_fine_and_a_bad_one_is_not),
     };

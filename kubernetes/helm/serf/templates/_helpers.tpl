@@ -28,6 +28,94 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- define "serf.retryJoin" -}}
+{{- if eq .Values.discovery "api" -}}
+provider=k8s label_selector="app.kubernetes.io/instance={{ .Release.Name }},app.kubernetes.io/component=member"
+{{- else -}}
+{{ include "serf.name" . }}-members
+{{- end }}
+{{- end }}
+
+{{/* Gossip's two ports of a container. */}}
+{{- define "serf.gossipPorts" -}}
+- name: serf-tcp
+  protocol: TCP
+  containerPort: {{ .Values.gossip.port }}
+- name: serf-udp
+  protocol: UDP
+  containerPort: {{ .Values.gossip.port }}
+{{- end }}
+
+{{/* What any pod of this chart may do; each mounts what it needs by itself. */}}
+{{- define "serf.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 7946
+runAsGroup: 7946
+fsGroup: 7946
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* Mounts and volumes of the keyring: the Secret, and the copy that the agent makes of it. */}}
+{{- define "serf.keyringMounts" -}}
+- name: keyring-secret
+  mountPath: /secret
+  readOnly: true
+- name: keyring
+  mountPath: /keyring
+{{- end }}
+{{- define "serf.keyringVolumes" -}}
+- name: keyring-secret
+  secret:
+    secretName: {{ .Values.encryption.keyringSecret }}
+    defaultMode: 0440
+- name: keyring
+  emptyDir:
+    medium: Memory
+    sizeLimit: 1Mi
+{{- end }}
+{{- define "serf.keyringVariables" -}}
+- name: SERF_AGENT_KEYRING_SOURCE
+  value: /secret/keyring.json
+- name: SERF_AGENT_KEYRING_FILE
+  value: /keyring/keyring.json
+{{- end }}
+
+{{/* The account's token, for the containers that mount it. */}}
+{{- define "serf.tokenMount" -}}
+- name: token
+  mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+  readOnly: true
+{{- end }}
+{{- define "serf.tokenVolume" -}}
+- name: token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken:
+          path: token
+          expirationSeconds: 3600
+      - configMap:
+          name: kube-root-ca.crt
+          items:
+            - key: ca.crt
+              path: ca.crt
+      - downwardAPI:
+          items:
+            - path: namespace
+              fieldRef:
+                fieldPath: metadata.namespace
+{{- end }}
+
+{{/* A way out to the API server. */}}
+{{- define "serf.apiServerEgress" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - protocol: TCP
+      port: {{ . }}
+    {{- end }}
+{{- end }}
+
 {{/* On the node's network it is for the pod alone. */}}
 {{- define "serf.httpAddress" -}}
 {{ ternary "127.0.0.1" "" (eq .Values.kind "DaemonSet") }}:{{ .Values.http.port }}
