@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from agents import wait_until
-from bed.flavours import BASE, FLAVOURS, SEED, STATEFUL
+from bed.flavours import BASE, FLAVOURS, SEED, STATEFUL, pod_fields
 from bed.name_service import TYPE_A, TYPE_AAAA, TYPE_SRV, NameService, OddNameService, ask, \
     full_name, service_records, srv_name
 from bed.network import FAMILIES, ClusterNetwork, has_ipv6
@@ -236,11 +236,10 @@ def test_settings_are_those_that_kubectl_renders(flavour):
     require_tools()
     objects = parse(must("kubectl", "kustomize", f"kubernetes/{flavour.folder}"))
     pod = SimpleNamespace(name="serf-1", address="10.2.1.2", node=1)
-    mine = flavour.settings(pod)
-    rendered = settings(objects)
-    container = agent_of(objects)
-    assert {key: mine.get(key) for key in rendered} == rendered
-    assert set(mine) == set(rendered) | {entry["name"] for entry in container["env"]}
+    rendered, filled_in = settings(objects), {"SERF_AGENT_LABEL": "default/serf"}
+    filled_in.update({entry["name"]: pod_fields(pod)[entry["valueFrom"]["fieldRef"]["fieldPath"]]
+                      for entry in agent_of(objects)["env"] if "valueFrom" in entry})
+    assert flavour.settings(pod) == {**rendered, **filled_in}
 
 
 def test_a_pod_sees_what_kubernetes_injects(beds):
