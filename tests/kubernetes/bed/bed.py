@@ -22,8 +22,6 @@ from bed.name_service import NameService, OddNameService, write_resolver_file
 from bed.network import ClusterNetwork, has_ipv6
 from bed.pod import Pod
 
-# From a container's start until the last one hears of its address.
-PUBLISH_SECONDS = 1.0
 PUBLISH_STEP_SECONDS = 0.1
 TEMPLATE_HASH = "7d4b9c6f5d"
 
@@ -31,17 +29,18 @@ TEMPLATE_HASH = "7d4b9c6f5d"
 class Bed(Cluster):
     """`remember` is for how many seconds the name service remembers that there is nobody;
     `odd_names` gives it a name service that misbehaves when told to; with `records` there are SRV
-    records. Whatever is drawn at random comes from `seed`."""
+    records; `publish_seconds` pass at most from a container's start until its address is known.
+    Whatever is drawn at random comes from `seed`."""
 
     def __init__(self, directory, flavour=SEED, family=4, hairpin=True, remember=0, odd_names=False,
-                 records=False, seed=None):
+                 records=False, publish_seconds=1, seed=None):
         super().__init__(directory)
         if family == 6 and not has_ipv6():
             pytest.skip("this machine has no IPv6")
         self.seed = random.SystemRandom().randrange(1 << 32) if seed is None else seed
         self.random = random.Random(self.seed)
         self.flavour, self.pods, self.endpoints = flavour, [], []
-        self.disposed = False
+        self.publish_seconds, self.began, self.disposed = publish_seconds, None, False
         self._indexes = itertools.count(1)
         self._lay_out()
         try:
@@ -134,6 +133,7 @@ class Bed(Cluster):
         finally:
             os.close(gate)
             os.close(latch)
+        self.began = time.monotonic()
         self._publish(pods)
 
     def create(self, count=1, program=OURS, names=None, addresses=None, flavour=None):
@@ -143,7 +143,7 @@ class Bed(Cluster):
         return fresh
 
     def _publish(self, pods):
-        due = sorted((self.random.uniform(0, PUBLISH_SECONDS), pod.index, pod) for pod in pods)
+        due = sorted((self.random.uniform(0, self.publish_seconds), pod.index, pod) for pod in pods)
         began = time.monotonic()
         while due:
             passed = time.monotonic() - began
@@ -226,9 +226,9 @@ class Bed(Cluster):
         assert not dead, dead
 
     def wait_one_cluster(self, pods=None, seconds=AGREE_SECONDS, without_failed=False):
-        """Every pod holds exactly these (all) alive, each at its address. Returns the seconds that it
-        took. With `without_failed`, nobody is held failed either."""
-        began, pods = time.monotonic(), self.pods if pods is None else pods
+        """Every pod holds exactly these (all) alive, each at its address. Returns the seconds since
+        pods were last started. With `without_failed`, nobody is held failed either."""
+        pods = self.pods if pods is None else pods
         expected = {pod.name: pod.gossip_address for pod in pods}
         waiting = list(pods)
 
@@ -250,7 +250,7 @@ class Bed(Cluster):
                 waiting[:] = [pod for pod in pods if agrees(pod)]
             return not waiting, [complaint for _, complaint in complaints if complaint][:3]
         wait_until(agreed, seconds, f"{len(pods)} pods are one cluster (seed {self.seed})")
-        return time.monotonic() - began
+        return time.monotonic() - self.began
 
     def clusters(self):
         """The sets of pods that hold each other alive, largest first: more than one is a split."""
