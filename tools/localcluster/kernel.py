@@ -41,10 +41,17 @@ def mount_proc():
     return _libc.mount(b"proc", b"/proc", b"proc", ctypes.c_ulong(0), None) == 0
 
 
-def bind_mount(source, target):
-    """From here on the file (or folder) `target` is `source`."""
-    _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, ctypes.c_ulong(_MS_BIND),
-                       None), f"mount {source} on {target}")
+def mount(source, target):
+    """From here on the file or folder `target` is `source`, or an empty folder in memory when that is
+    None. A folder in memory is where targets may be missing."""
+    if source is None:
+        result = _libc.mount(b"tmpfs", os.fsencode(target), b"tmpfs", ctypes.c_ulong(0), None)
+    else:
+        if os.path.isdir(source):
+            os.makedirs(target, exist_ok=True)
+        result = _libc.mount(os.fsencode(source), os.fsencode(target), None,
+                             ctypes.c_ulong(_MS_BIND), None)
+    _check(result, f"mount at {target}")
 
 
 def set_hostname(name):

@@ -113,8 +113,9 @@ table ip cluster {{
         self._run(["nft", "-f", "-"], "\n".join(rules) + "\n")
 
     def start(self, pod, command, environment, log_path, stdin=subprocess.DEVNULL, mounts=()):
-        """Runs the command as process 1 of the pod, which sees each (source, target) of `mounts`: a
-        file of the machine in another one's place. What is returned is its keeper, outside."""
+        """Runs the command as process 1 of the pod. For each (source, target) of `mounts` the pod
+        has a file or folder of the machine at another place, or, where source is None, an empty
+        folder in memory. What is returned is its keeper, outside."""
         namespace = self._pods[pod.name]
 
         def become_the_pod():
@@ -130,8 +131,10 @@ table ip cluster {{
             kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWPID)
             private = kernel.make_mounts_private()
             kernel.set_hostname(pod.name)
-            for source, target in mounts if private else ():
-                kernel.bind_mount(source, target)
+            if mounts and not private:
+                raise OSError("a pod can't have mounts of its own here")
+            for source, target in mounts:
+                kernel.mount(source, target)
             _fork_into_namespace()
             if private:
                 kernel.mount_proc()

@@ -17,6 +17,7 @@ from agents import AGREE_SECONDS, OURS, Cluster, wait_until
 from localcluster.namespaces import NamespacesImpossible
 from localcluster.pods import NAME_ALPHABET
 
+from bed.api_service import ApiService
 from bed.flavours import SEED
 from bed.name_service import NameService, OddNameService, write_resolver_file
 from bed.network import ClusterNetwork, has_ipv6
@@ -47,7 +48,7 @@ class Bed(Cluster):
             self.network = ClusterNetwork(family, hairpin)
         except NamespacesImpossible as impossible:
             pytest.skip(f"no network of namespaces can be made here: {impossible}")
-        self.names = None
+        self.names = self.api = None
         try:
             self._start_names(remember, odd_names, records)
             self._try_mounts()
@@ -75,6 +76,8 @@ class Bed(Cluster):
             self.names = OddNameService(self.directory, address)
         elif self.flavour.members:
             self.names = NameService(self.directory, address, remember, records)
+        if self.flavour.asks_api:
+            self.api = ApiService(self.directory, self.network.api_server)
 
     def _try_mounts(self):
         """Pods have a file of their own in place of the machine's; not every machine lets us."""
@@ -86,7 +89,7 @@ class Bed(Cluster):
             process = self.network.start(
                 probe, ["cmp", "-s", str(self.resolver_file), "/etc/resolv.conf"],
                 {"PATH": os.environ["PATH"]}, self.directory / "probe.log",
-                mounts=[(self.resolver_file, "/etc/resolv.conf")])
+                mounts=self.mounts())
             if process.wait() != 0:
                 pytest.skip("a pod can't have a mount of its own here")
         except subprocess.SubprocessError:
@@ -94,6 +97,11 @@ class Bed(Cluster):
                         f"{(self.directory / 'probe.log').read_text('utf-8').strip()}")
         finally:
             self.network.remove(probe)
+
+    def mounts(self):
+        """(file or folder of the machine, where a pod has it) for each."""
+        return [(str(self.resolver_file), "/etc/resolv.conf"),
+                *(self.api.mounts() if self.api else ())]
 
     def next_index(self):
         return next(self._indexes)
@@ -160,6 +168,8 @@ class Bed(Cluster):
         self.network.set_service(addresses)
         if self.names and self.flavour.members:
             self.names.publish(self.flavour.members, addresses)
+        if self.api:
+            self.api.publish({pod.name: pod.host for pod in self.endpoints})
 
     # --- ending ---
 
@@ -277,8 +287,9 @@ class Bed(Cluster):
                 pod.dispose()
             except AssertionError as problem:
                 problems.append(str(problem))
-        if self.names:
-            self.names.close()
+        for server in (self.names, self.api):
+            if server:
+                server.close()
         self.network.close()
         assert not problems, "\n".join(problems)
 

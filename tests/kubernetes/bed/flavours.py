@@ -60,12 +60,14 @@ def container_settings(pod):
 
 @dataclass(frozen=True)
 class Flavour:
-    """A way to deploy. `members` is the headless Service's name, None where pods find each other
-    through the Service's address; `more` are settings on top of the manifests'."""
+    """A way to deploy. `members` is the headless Service's name, where pods find each other by it;
+    `asks_api` is whether they ask the API server; else it is by the Service's address. `more` are
+    settings on top of the manifests'."""
     name: str
     controller: str
     folder: str = None
     members: str = None
+    asks_api: bool = False
     more: dict = field(default_factory=dict)
 
     @property
@@ -99,4 +101,6 @@ class Flavour:
 SEED = Flavour("seed", "ReplicationController")
 BASE = Flavour("base", "Deployment", "base", "serf-members")
 STATEFUL = Flavour("statefulset", "StatefulSet", "overlays/statefulset", "serf-members")
-FLAVOURS = {flavour.name: flavour for flavour in (SEED, BASE, STATEFUL)}
+API = Flavour("api", "Deployment", "base", asks_api=True, more={
+    "SERF_AGENT_RETRY_JOIN": 'provider=k8s label_selector="app.kubernetes.io/name=serf"'})
+FLAVOURS = {flavour.name: flavour for flavour in (SEED, BASE, STATEFUL, API)}

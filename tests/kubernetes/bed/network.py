@@ -63,7 +63,7 @@ class ClusterNetwork(NamespaceNetwork):
         self._settings()
         local = f"/{self.family.bits} dev lo" + self._at_once
         commands = ["link set lo up", *(f"addr add {address}{local}" for address in
-                                        (self.service, self.family.name_service))]
+                                        self._local_addresses())]
         for node in self.nodes:
             gateway = f"{self.gateway(node)}/{self.family.subnet_bits}"
             commands += [f"link add node{node} type bridge forward_delay 0 mcast_snooping 0",
@@ -85,6 +85,9 @@ class ClusterNetwork(NamespaceNetwork):
             with contextlib.suppress(OSError):  # no br_netfilter, nothing to switch off
                 kernel.set_network(f"bridge/{name}", 0)
 
+    def _local_addresses(self):
+        return self.service, self.api_server, self.family.name_service
+
     @property
     def _at_once(self):
         """An IPv6 address is usable at once, and not only when nobody has objected to it."""
@@ -101,7 +104,7 @@ class ClusterNetwork(NamespaceNetwork):
         for pod in list(self._pods):
             os.close(self._pods.pop(pod))
         self._ip([f"addr del {address}/{self.family.bits} dev lo"
-                  for address in (self.service, self.family.name_service)])
+                  for address in self._local_addresses()])
         self._run(["nft", "-f", "-"], "delete table inet faults\n"
                   f"delete table {self.family.table} kube_proxy\n")
         os.close(self._router)
@@ -207,7 +210,7 @@ class ClusterNetwork(NamespaceNetwork):
         """The node's uplink goes down: its pods have each other, and nobody else. (Probes of this
         process still reach every pod.)"""
         bridge, table = f"node{node}", self.family.table
-        addresses = ", ".join((self.service, self.family.name_service))
+        addresses = ", ".join(self._local_addresses())
         self._run(["nft", "-f", "-"], f"""
 table inet faults {{
     chain forward {{

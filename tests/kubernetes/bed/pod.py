@@ -56,7 +56,7 @@ class Pod(Agent):
         self.process = self.bed.network.start(
             self, command, {**{key: str(value) for key, value in variables.items()}, **passed_on,
                             "TZ": "UTC"},
-            self.log_path, stdin=gate, mounts=[(self.bed.resolver_file, "/etc/resolv.conf")])
+            self.log_path, stdin=gate, mounts=self.bed.mounts())
         return self
 
     def wait_started(self):
