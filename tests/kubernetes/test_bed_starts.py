@@ -9,15 +9,16 @@ import pytest
 from bed.flavours import FLAVOURS
 from pairwise import pairwise
 
-STARTS = int(os.environ.get("BED_STARTS", "2"))
+STARTS = int(os.environ.get("BED_STARTS", "3"))
 REMEMBER_SECONDS = 30  # of the cluster's name service, that there was nobody
 BOUND_SECONDS = 120 + REMEMBER_SECONDS
-FACTORS = {"flavour": list(FLAVOURS), "hairpin": [True, False], "family": [4, 6]}
+FACTORS = {"flavour": list(FLAVOURS), "replicas": [5, 20], "hairpin": [True, False],
+           "family": [4, 6]}
 
 
 def name_of(case):
-    return "-".join((case["flavour"], "hairpin" if case["hairpin"] else "no hairpin",
-                     f"IPv{case['family']}"))
+    return "-".join((case["flavour"], str(case["replicas"]), f"IPv{case['family']}",
+                     "hairpin" if case["hairpin"] else "no hairpin"))
 
 
 def start_again_and_again(bed, replicas, note, starts=STARTS):
@@ -28,11 +29,10 @@ def start_again_and_again(bed, replicas, note, starts=STARTS):
         bed.vanish(list(bed.pods))
 
 
-@pytest.mark.parametrize("replicas", [5, 20])
 @pytest.mark.parametrize("case", pairwise(FACTORS), ids=name_of)
-def test_started_at_once_they_are_one_cluster(beds, record_property, replicas, case):
+def test_started_at_once_they_are_one_cluster(beds, record_property, case):
     bed = beds.make(FLAVOURS[case["flavour"]], family=case["family"], hairpin=case["hairpin"])
-    start_again_and_again(bed, replicas, record_property)
+    start_again_and_again(bed, case["replicas"], record_property)
 
 
 def test_they_are_although_the_name_service_remembers_that_there_was_nobody(beds, record_property):

@@ -214,11 +214,12 @@ class Bed(Cluster):
         if pod.flavour.has_probes:
             wait_until(pod.ready, AGREE_SECONDS, f"{pod} is ready")
 
-    def roll(self):
-        """A Deployment with maxSurge 1 and maxUnavailable 0: one more, and when it is ready one less,
-        which nobody waits for; a StatefulSet the other way round, under the same names."""
-        leaving = []
-        for old in list(self.pods):
+    def roll(self, pods=None):
+        """All pods, or these. A Deployment with maxSurge 1 and maxUnavailable 0: one more, and when it
+        is ready one less, which nobody waits for; a StatefulSet the other way round, under the same
+        names. Returns those that came."""
+        leaving, before = [], list(self.pods)
+        for old in before if pods is None else pods:
             if self.flavour.stable_names:
                 self.delete([old])
                 self.wait_ready(self.create(names=[old.name])[0])
@@ -227,6 +228,7 @@ class Bed(Cluster):
                 self.ask_to_end([old])
                 leaving.append(old)
         self.wait_ended(leaving)
+        return [pod for pod in self.pods if pod not in before]
 
     # --- what must hold ---
 

@@ -27,9 +27,16 @@ AUTHORITY_PORT = 5300  # of the one behind a cache
 TYPE_A, TYPE_AAAA, TYPE_SRV = 1, 28, 33
 
 
-def require_dnsmasq():
-    if not shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin"):
+def dnsmasq():
+    """The command, without its addresses."""
+    program = shutil.which("dnsmasq", path=f"{os.environ['PATH']}:/usr/sbin")
+    if not program:
         pytest.skip("dnsmasq is not here: apt-get install dnsmasq-base")
+    # It would change its groups, which a user's namespace forbids, unless it is debugged.
+    may_change = Path("/proc/self/setgroups").read_text("ascii").strip() == "allow"
+    return [program, "--keep-in-foreground" if may_change else "--no-daemon", "--user=root",
+            "--conf-file=/dev/null", "--no-resolv", "--pid-file=", "--log-facility=-",
+            "--bind-interfaces"]
 
 
 def full_name(service):
@@ -83,7 +90,7 @@ class NameService(_Server):
 
     def __init__(self, directory, address, remember=0, records=False):
         super().__init__(directory, address)
-        require_dnsmasq()
+        self._command = dnsmasq()
         self.records = records
         self.hosts = self.directory / "endpoints"
         self.hosts.write_text("", "ascii")
@@ -96,9 +103,7 @@ class NameService(_Server):
             self._wait_answers(cache, address, 53)
 
     def _dnsmasq(self, address, port, *options):
-        return self._start("dnsmasq", "--conf-file=/dev/null", "--keep-in-foreground", "--no-resolv",
-                           "--pid-file=", "--user=root", "--log-facility=-", "--bind-interfaces",
-                           f"--listen-address={address}", f"--port={port}", *options)
+        return self._start(*self._command, f"--listen-address={address}", f"--port={port}", *options)
 
     def _begin(self, options):
         self._authority = self._dnsmasq(

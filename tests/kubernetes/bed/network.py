@@ -206,11 +206,11 @@ class ClusterNetwork(NamespaceNetwork):
 
     # --- faults ---
 
-    def cut_node(self, node):
-        """The node's uplink goes down: its pods have each other, and nobody else. (Probes of this
-        process still reach every pod.)"""
+    def cut_node(self, node, names_too=True):
+        """The node's uplink goes down: its pods have each other, and nobody else, and unless told
+        otherwise no name service and no API server. (Probes of this process still reach every pod.)"""
         bridge, table = f"node{node}", self.family.table
-        addresses = ", ".join(self._local_addresses())
+        addresses = ", ".join(self._local_addresses() if names_too else [self.service])
         self._run(["nft", "-f", "-"], f"""
 table inet faults {{
     chain forward {{
