@@ -4,6 +4,7 @@ import pytest
 
 from agents import AGREE_SECONDS, wait_until
 from bed.flavours import BASE
+from bed.name_service import GOSSIP_PORT_NAME, srv_name
 
 RECOVER_SECONDS = 120
 NOBODY = ["10.2.1.240", "10.2.2.240"]  # no pod ever has them
@@ -14,6 +15,15 @@ def wait_tries(pods, count=3):
     for pod in pods:
         wait_until(lambda: len(pod.log_lines(r"agent: joining: \[")) >= count, AGREE_SECONDS,
                    f"{pod} tries")
+
+
+@pytest.mark.parametrize("name", [srv_name(BASE.members), f"_{GOSSIP_PORT_NAME}._tcp.serf-members"],
+                         ids=["whole", "short"])
+def test_service_records_lead_to_the_members(beds, name):
+    bed = beds.make(BASE.with_settings(SERF_AGENT_RETRY_JOIN=f"srv+{name}"), records=True)
+    bed.create(5)
+    bed.wait_one_cluster()
+    bed.nobody_failed()
 
 
 @pytest.mark.parametrize("mode,more", [

@@ -2,6 +2,7 @@
 """Starts of five and of twenty pods at once, N times in each flavour (make bed-search N=50).
 
     search.py [--starts N] [--flavours NAMES] [--sizes SIZES] [--jobs JOBS] [--keep FOLDER]
+    search.py --reference ...    the control: agents of HashiCorp's Serf, as in the flavour seed
 
 Hairpin, IP family, how soon addresses are known, and whether the name service remembers that there was
 nobody, are drawn anew for each start. Ends with status 0 when every start ended as one cluster in which
@@ -24,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path[0:1] = [str(ROOT / "tests/kubernetes"), str(ROOT / "tests/interop"), str(ROOT / "tools")]
 
 import namespace  # noqa: E402
-from agents import OURS  # noqa: E402
+from agents import OURS, REFERENCE  # noqa: E402
 from bed.bed import Bed  # noqa: E402
 from bed.flavours import FLAVOURS  # noqa: E402
 from bed.network import has_ipv6  # noqa: E402
@@ -45,7 +46,7 @@ def begin_worker():
 
 def one_start(task):
     """(flavour, size, what it was, seconds until one cluster or None, problem or None)"""
-    flavour, size, seed, folder = task
+    flavour, size, seed, folder, program = task
     draw = random.Random(seed)
     family = draw.choice([4, 6]) if has_ipv6() else 4
     hairpin = draw.random() < 0.5
@@ -59,7 +60,7 @@ def one_start(task):
     try:
         bed = Bed(directory, FLAVOURS[flavour], family, hairpin, remember,
                   publish_seconds=publish, seed=seed)
-        bed.create(size)
+        bed.create(size, program)
         took = bed.wait_one_cluster(seconds=BOUND_SECONDS)
         bed.nobody_failed()
     except BaseException as caught:  # skips of pytest are no Exception
@@ -70,6 +71,7 @@ def one_start(task):
         with contextlib.suppress(AssertionError):
             bed.dispose()
     if problem:
+        directory.mkdir(parents=True, exist_ok=True)
         (directory / "problem").write_text(f"{what}\n{problem}\n", "utf-8")
     else:
         shutil.rmtree(directory, ignore_errors=True)
@@ -92,16 +94,19 @@ def main():
     parser.add_argument("--starts", type=int, default=50)
     parser.add_argument("--flavours", default=",".join(FLAVOURS))
     parser.add_argument("--sizes", default="5,20")
+    parser.add_argument("--reference", action="store_true")
     parser.add_argument("--jobs", type=int, default=2 * (os.cpu_count() or 1))
     parser.add_argument("--keep", help="folder for what failed")
     options = parser.parse_args()
-    if not os.access(OURS.path, os.X_OK):
-        sys.exit(f"bed-search: {OURS.path} does not exist: build it first, or set CSERF_BINARY")
+    program = REFERENCE if options.reference else OURS
+    if not os.access(program.path, os.X_OK):
+        sys.exit(f"bed-search: {program.path} does not exist: build it first, or set CSERF_BINARY")
+    flavours = ["seed"] if options.reference else options.flavours.split(",")
     folder = options.keep or tempfile.mkdtemp(prefix="bed-search-")
     first = random.SystemRandom().randrange(1 << 31)
-    tasks = [(flavour, int(size), first + number, folder)
+    tasks = [(flavour, int(size), first + number, folder, program)
              for size in options.sizes.split(",") for number in range(options.starts)
-             for flavour in options.flavours.split(",")]
+             for flavour in flavours]
     results, began = [], time.monotonic()
     with multiprocessing.Pool(options.jobs, begin_worker) as pool:
         for result in pool.imap_unordered(one_start, tasks):
