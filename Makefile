@@ -1,7 +1,7 @@
 # The front door. The build itself is Meson's (meson.build); everything here is one short command.
 .DEFAULT_GOAL := build
-.PHONY: build install deb up scale logs members down test test-asan sim-search fuzz bench release \
-    image format lint clean help
+.PHONY: build install deb up scale logs members down test test-asan sim-search bed-search fuzz bench \
+    release image format lint clean help
 
 MESON := /usr/bin/meson
 N ?= 5
@@ -52,6 +52,11 @@ test-asan: ## only the unit tests under AddressSanitizer and UndefinedBehaviorSa
 sim-search: ## simulate random scenarios for T seconds, 600 by default: make sim-search T=3600
 	@$(MAKE) --no-print-directory build
 	@build/serf-sim --seed $$(date +%s) --search $(if $(filter command line,$(origin T)),$(T),600)s --jobs $$(nproc)
+
+bed-search: ## start 5 and 20 pods at once on the test bed, N times a flavour: make bed-search N=50
+	@tools/install-packages build cluster test
+	@$(MAKE) --no-print-directory build
+	@tests/kubernetes/bed/search.py --starts $(N)
 
 fuzz: ## each fuzzer for T seconds: make fuzz T=3600
 	@tools/install-packages build fuzz

@@ -7,7 +7,6 @@ clients are started by nsenter."""
 
 import errno
 import itertools
-import os
 import socket
 import subprocess
 
@@ -65,10 +64,6 @@ class FaultyNetwork(NamespaceNetwork):
     def remove_host(self, address):
         """As when a pod is deleted: its address leads nowhere. What runs there goes on, alone."""
         self.remove(self.hosts.pop(address))
-
-    def launcher(self, address):
-        """Words that run the words behind them on that host."""
-        return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self._pods[address]}", "--"]
 
     # --- faults ---
 

@@ -66,7 +66,7 @@ def test_the_seed_s_commands_are_word_for_word():
 
 
 def test_paths_and_versions_are_those_that_there_are():
-    for path in re.findall(r"\bkubernetes/[\w./-]+", TEXT):
+    for path in re.findall(r"\b(?:tests/)?kubernetes/[\w./-]+", TEXT):
         if not path.endswith("/"):
             assert (REPOSITORY / path.rstrip(".")).exists(), path
     for overlay in re.findall(r"`(overlays/[\w-]+)`", TEXT):

@@ -28,19 +28,23 @@ class NamespaceNetwork:
         self._router = os.open("/proc/self/ns/net", os.O_RDONLY)
         self._pods = {}  # name: the namespace's file descriptor
         try:
-            for setting in ("ip_forward", "conf/all/forwarding"):
-                with open(f"/proc/sys/net/ipv4/{setting}", "w", encoding="ascii") as file:
-                    file.write("1")
-            with open("/proc/sys/net/ipv4/conf/all/send_redirects", "w", encoding="ascii") as file:
-                file.write("0")
-            self._ip(["link set lo up", f"addr add {self.service}/32 dev lo"])
+            self._prepare_router()
             self.set_service([])
             self._try_one_pod()
         except (OSError, subprocess.SubprocessError) as error:
             raise NamespacesImpossible(str(error)) from error
 
+    def _prepare_router(self):
+        kernel.set_network("ipv4/ip_forward", 1)
+        kernel.set_network("ipv4/conf/all/forwarding", 1)
+        kernel.set_network("ipv4/conf/all/send_redirects", 0)
+        self._ip(["link set lo up", f"addr add {self.service}/32 dev lo"])
+
+    def _probe(self):
+        return pods.Pod(0, "probe", f"{self.pod_prefix}.0.2")
+
     def _try_one_pod(self):
-        probe = pods.Pod(0, "probe", f"{self.pod_prefix}.0.2")
+        probe = self._probe()
         self.add(probe)
         output = os.memfd_create("probe")
         try:
@@ -108,8 +112,10 @@ table ip cluster {{
 }}""")
         self._run(["nft", "-f", "-"], "\n".join(rules) + "\n")
 
-    def start(self, pod, command, environment, log_path, stdin=subprocess.DEVNULL):
-        """Runs the command as process 1 of the pod. What is returned is its keeper, outside."""
+    def start(self, pod, command, environment, log_path, stdin=subprocess.DEVNULL, mounts=()):
+        """Runs the command as process 1 of the pod. For each (source, target) of `mounts` the pod
+        has a file or folder of the machine at another place, or, where source is None, an empty
+        folder in memory. What is returned is its keeper, outside."""
         namespace = self._pods[pod.name]
 
         def become_the_pod():
@@ -125,6 +131,10 @@ table ip cluster {{
             kernel.unshare(kernel.CLONE_NEWNS | kernel.CLONE_NEWUTS | kernel.CLONE_NEWPID)
             private = kernel.make_mounts_private()
             kernel.set_hostname(pod.name)
+            if mounts and not private:
+                raise OSError("a pod can't have mounts of its own here")
+            for source, target in mounts:
+                kernel.mount(source, target)
             _fork_into_namespace()
             if private:
                 kernel.mount_proc()
@@ -136,6 +146,10 @@ table ip cluster {{
 
     def agent_arguments(self, _pod):
         return []
+
+    def launcher(self, name):
+        """The command in front of another one that puts it on the network of the pod."""
+        return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self._pods[name]}", "--"]
 
 
 def _fork_into_namespace():

@@ -52,18 +52,30 @@ def http_address(mode, address):
     return f"{address}:{HTTP_PORT}" if mode == "loopback" else f":{HTTP_PORT}"
 
 
-def environment(name, http, service, api_server, config_directory, program_directory):
-    """The environment of a container of a pod beside a Service called serf."""
-    tcp, udp = f"tcp://{service}:{PORT}", f"udp://{service}:{PORT}"
-    api = f"tcp://{api_server}:443"
+def bracketed(address):
+    return f"[{address}]" if ":" in address else address
+
+
+def behind_gate(command):
+    """The command, which begins when its standard input, the gate, is closed."""
+    return ["/bin/sh", "-c", 'read -r _; exec "$0" "$@" </dev/null', *command]
+
+
+def container_environment(name, config_directory, program_directory):
+    """What the image sets, but for the agent's settings, and the pod's name."""
     return {
         "HOSTNAME": name,
         "HOME": "/home/serf",
         "PATH": f"{program_directory}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "SERF_CONFDIR": config_directory,
         "SERF_APPDIR": program_directory,
-        "SERF_AGENT_HTTP_ADDR": http,
-        "SERF_AGENT_RETRY_WATCH": "true",
+    }
+
+
+def service_links(service):
+    """What Kubernetes injects for a Service called serf."""
+    tcp, udp = f"tcp://{bracketed(service)}:{PORT}", f"udp://{bracketed(service)}:{PORT}"
+    return {
         "SERF_SERVICE_HOST": service,
         "SERF_SERVICE_PORT": str(PORT),
         "SERF_SERVICE_PORT_SERF_TCP": str(PORT),
@@ -77,6 +89,13 @@ def environment(name, http, service, api_server, config_directory, program_direc
         "SERF_PORT_7946_UDP_ADDR": service,
         "SERF_PORT_7946_UDP_PORT": str(PORT),
         "SERF_PORT_7946_UDP_PROTO": "udp",
+    }
+
+
+def api_server_links(api_server):
+    """What Kubernetes injects into every pod."""
+    api = f"tcp://{bracketed(api_server)}:443"
+    return {
         "KUBERNETES_SERVICE_HOST": api_server,
         "KUBERNETES_SERVICE_PORT": "443",
         "KUBERNETES_PORT": api,
@@ -85,3 +104,10 @@ def environment(name, http, service, api_server, config_directory, program_direc
         "KUBERNETES_PORT_443_TCP_PORT": "443",
         "KUBERNETES_PORT_443_TCP_PROTO": "tcp",
     }
+
+
+def environment(name, http, service, api_server, config_directory, program_directory):
+    """The environment of a container of a pod beside a Service called serf."""
+    return {**container_environment(name, config_directory, program_directory),
+            "SERF_AGENT_HTTP_ADDR": http, "SERF_AGENT_RETRY_WATCH": "true",
+            **service_links(service), **api_server_links(api_server)}

@@ -137,8 +137,8 @@ class Supervisor:
         gate, latch = os.pipe()
         try:
             for pod in new:
-                command = ["/bin/sh", "-c", 'read -r _; exec "$0" "$@" </dev/null',
-                           self._state.path("bin", "boot"), *self._network.agent_arguments(pod)]
+                command = pods.behind_gate([self._state.path("bin", "boot"),
+                                            *self._network.agent_arguments(pod)])
                 pod.process = self._network.start(pod, command, self._environment(pod),
                                                   self._state.log_path(pod.name), stdin=gate)
         finally:

@@ -1,0 +1,56 @@
+"""The cluster's API server, as the bed runs it: api_server.py in a process of its own (api_process.py),
+since a process with threads is none to fork pods from."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from localcluster import kernel
+
+MOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+
+class ApiService:
+    def __init__(self, directory, address):
+        self.account = directory / "account"
+        self.account.mkdir()
+        self._log = open(directory / "api-server.log", "ab")
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("api_process.py")), address,
+             str(self.account)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log,
+            text=True, preexec_fn=kernel.die_with_parent)
+        self._take_answer()
+
+    def _take_answer(self):
+        line = self._process.stdout.readline()
+        assert line, f"the API server ended: see {self._log.name}"
+        return int(line)
+
+    def _call(self, *words):
+        self._process.stdin.write(json.dumps(words) + "\n")
+        self._process.stdin.flush()
+        return self._take_answer()
+
+    def publish(self, pods):
+        """From now on these pods are there, not ready: {name: address}."""
+        self._call("pods", pods)
+
+    def misbehave(self, fault, *arguments):
+        """From now on it does to each request what this function of api_server.py says."""
+        self._call("fault", fault, *arguments)
+
+    def behave(self):
+        self._call("fault")
+
+    def mounts(self):
+        """The service account, where pods look for it: over a file system of memory, so that nothing
+        of it is on the machine."""
+        return [(None, "/var/run"), (str(self.account), MOUNT)]
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._log.close()
