@@ -668,6 +668,10 @@ static const uint8_t *take_usual_field(const uint8_t *at, const uint8_t *end,
         if ((at = take_short_number(at, end, UINT64_MAX, &number)))
             *(uint64_t *)member = number;
         return at;
+    case FIELD_I64:
+        if ((at = take_short_number(at, end, INT64_MAX, &number)))
+            *(int64_t *)member = (int64_t)number;
+        return at;
     default:
         return NULL;
     }
