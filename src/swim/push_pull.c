@@ -116,7 +116,7 @@ static bool is_about_another_life(const struct swim *swim, const struct push_nod
     return !endpoint_equal(&known, &named);
 }
 
-static void merge_node(struct swim *swim, const struct push_node_state *node)
+static void merge_node(struct swim *swim, const struct push_node_state *node, uint32_t hash)
 {
     struct suspect_message departed = {.incarnation = node->incarnation, .node = node->name};
     switch (node->state) {
@@ -129,7 +129,7 @@ static void merge_node(struct swim *swim, const struct push_node_state *node)
             .meta = node->meta,
             .versions = node->versions,
         };
-        swim_apply_alive(swim, &alive, member_table_hash(&swim->table, alive.node));
+        swim_apply_alive(swim, &alive, hash);
         break;
     }
     case NODE_LEFT:
@@ -172,13 +172,22 @@ static bool local_members_fit(struct swim *swim, const struct version_range *ran
     return true;
 }
 
-static void include_local_members(struct swim *swim, struct version_range *range)
+/* Those that are dead or have left speak to nobody: their versions block no merge. */
+static void survey(struct merge *merge, int64_t state, struct span versions)
+{
+    if (state == NODE_ALIVE)
+        version_range_narrow(&merge->understood, versions);
+    if (is_live(state))
+        version_range_widen(&merge->spoken, versions);
+}
+
+static void survey_local_members(struct swim *swim, struct merge *merge)
 {
     for (uint32_t member = 0; member < swim->table.slot_count; member++) {
         const struct member_record *record = member_at(&swim->table, member);
-        if (record->identity && record->in_swim && record->state == NODE_ALIVE)
-            version_range_narrow(range,
-                                 span_make(identity_of(record->identity)->versions, VERSIONS_SIZE));
+        if (record->identity && record->in_swim)
+            survey(merge, record->state,
+                   span_make(identity_of(record->identity)->versions, VERSIONS_SIZE));
     }
 }
 
@@ -186,45 +195,66 @@ static void include_local_members(struct swim *swim, struct version_range *range
 static bool next_merge_stage(struct swim *swim, struct sync *sync)
 {
     struct merge *merge = &sync->merge;
-    if (merge->stage == MERGE_APPLY) {
-        finish_merge(swim, sync);
-        return false;
-    }
-    if (merge->stage == MERGE_RANGE) {
-        include_local_members(swim, &merge->range);
-        merge->stage = MERGE_CHECK;
-    } else {
+    switch (merge->stage) {
+    case MERGE_SURVEY:
+        survey_local_members(swim, merge);
+        if (version_range_holds(&merge->understood, &merge->spoken)) {
+            merge->stage = MERGE_APPLY;
+            break;
+        }
         buffer_reset(&swim->scratch);
-        if (!local_members_fit(swim, &merge->range, &swim->scratch)) {
+        if (!local_members_fit(swim, &merge->understood, &swim->scratch)) {
             refuse_merge(swim, sync, buffer_text(&swim->scratch));
             return false;
         }
+        merge->stage = MERGE_BLAME;
+        break;
+    case MERGE_BLAME:
         merge->stage = MERGE_APPLY;
+        break;
+    case MERGE_APPLY:
+        finish_merge(swim, sync);
+        return false;
     }
     push_pull_open(&merge->nodes, stream_reader_message(&sync->reader));
     return true;
 }
 
-/* One step of the present stage for one node. False when the stream is gone. */
-static bool merge_step(struct swim *swim, struct sync *sync, const struct push_node_state *node)
+/* Merges what was read. A look-up reads memory that no cache holds: these overlap. */
+static void merge_nodes(struct swim *swim, const struct push_node_state *nodes, uint32_t count)
+{
+    uint32_t hashes[MERGE_AHEAD];
+    for (uint32_t i = 0; i < count; i++)
+        hashes[i] = member_table_hash(&swim->table, nodes[i].name);
+    for (uint32_t i = 0; i < count; i++)
+        member_table_expect_record(&swim->table, hashes[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        merge_node(swim, &nodes[i], hashes[i]);
+    }
+}
+
+/* The present stage for the next few nodes. False when the stream is gone. */
+static bool merge_step(struct swim *swim, struct sync *sync, const struct push_node_state *nodes,
+                       uint32_t count)
 {
     struct merge *merge = &sync->merge;
     switch (merge->stage) {
-    case MERGE_RANGE:
-        if (node->state == NODE_ALIVE)
-            version_range_narrow(&merge->range, node->versions);
+    case MERGE_SURVEY:
+        for (uint32_t i = 0; i < count; i++)
+            survey(merge, nodes[i].state, nodes[i].versions);
         break;
-    case MERGE_CHECK:
-        /* Those that are dead or have left speak to nobody: their versions block no merge. */
+    case MERGE_BLAME:
         buffer_reset(&swim->scratch);
-        if (is_live(node->state) &&
-            !version_range_admits(&merge->range, node->name, node->versions, &swim->scratch)) {
-            refuse_merge(swim, sync, buffer_text(&swim->scratch));
-            return false;
-        }
+        for (uint32_t i = 0; i < count; i++)
+            if (is_live(nodes[i].state) &&
+                !version_range_admits(&merge->understood, nodes[i].name, nodes[i].versions,
+                                      &swim->scratch)) {
+                refuse_merge(swim, sync, buffer_text(&swim->scratch));
+                return false;
+            }
         break;
     case MERGE_APPLY:
-        merge_node(swim, node);
+        merge_nodes(swim, nodes, count);
         break;
     }
     return true;
@@ -233,13 +263,15 @@ static bool merge_step(struct swim *swim, struct sync *sync, const struct push_n
 void push_pull_merge_slice(struct swim *swim, struct sync *sync)
 {
     uint64_t joins_before = swim->joins;
-    for (int steps = 0; steps < MERGE_SLICE; steps++) {
-        struct push_node_state node;
-        if (push_pull_next(&sync->merge.nodes, &node)) {
-            if (!merge_step(swim, sync, &node))
-                return;
+    for (uint32_t steps = 0; steps < MERGE_SLICE; steps += MERGE_AHEAD) {
+        struct push_node_state nodes[MERGE_AHEAD];
+        uint32_t count = 0;
+        while (count < MERGE_AHEAD && push_pull_next(&sync->merge.nodes, &nodes[count]))
+            count++;
+        if (!merge_step(swim, sync, nodes, count))
+            return;
+        if (count == MERGE_AHEAD)
             continue;
-        }
         sync->new_members += (uint32_t)(swim->joins - joins_before);
         joins_before = swim->joins;
         if (!next_merge_stage(swim, sync))
@@ -253,8 +285,10 @@ enum { STATE_SIZE_MIN = 64 }; /* bytes of a member in a state: 42 of keys, an ad
 
 /* What is reserved stays in proportion to what came: a peer may count values that are no members.
  */
-static void expect_members(struct swim *swim, const struct push_pull_header *header, size_t size)
+static void expect_members(struct swim *swim, const struct sync *sync)
 {
+    const struct push_pull_header *header = &sync->merge.nodes.header;
+    size_t size = stream_reader_message(&sync->reader).size;
     uint64_t count = size / STATE_SIZE_MIN;
     if (header->nodes < 0)
         return;
@@ -271,12 +305,13 @@ void push_pull_merge(struct swim *swim, struct sync *sync, bool join)
 {
     timer_cancel(&swim->timers, &sync->timer);
     sync->stage = SYNC_MERGING;
-    sync->merge = (struct merge){.range = version_range_all(), .join = join};
+    sync->merge = (struct merge){
+        .understood = version_range_all(), .spoken = version_range_none(), .join = join};
     if (!push_pull_open(&sync->merge.nodes, stream_reader_message(&sync->reader))) {
         refuse_merge(swim, sync, "malformed state");
         return;
     }
-    expect_members(swim, &sync->merge.nodes.header, stream_reader_message(&sync->reader).size);
+    expect_members(swim, sync);
     push_pull_merge_slice(swim, sync);
 }
 

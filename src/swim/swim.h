@@ -30,6 +30,7 @@ enum {
     INDIRECT_CHECKS_MAX = 16,
     USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
     MERGE_SLICE = 1024,        /* members merged before the loop gets its turn */
+    MERGE_AHEAD = 8,           /* of them read ahead */
     TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */
     CATCH_UPS = 2,             /* extra push/pulls after the view grew */
     CATCH_UPS_OF_ALL = 128,    /* of a larger cluster, only about so many members make them */

@@ -103,6 +103,11 @@ struct version_range {
 };
 struct version_range version_range_all(void);
 void version_range_narrow(struct version_range *range, struct span versions);
+/* Of the versions that somebody speaks, at first none. */
+struct version_range version_range_none(void);
+void version_range_widen(struct version_range *spoken, struct span versions);
+bool version_range_holds(const struct version_range *understood,
+                         const struct version_range *spoken);
 /* False, with the reference's words in `error`, when the member's versions lie outside. */
 bool version_range_admits(const struct version_range *range, struct span name, struct span versions,
                           struct buffer *error);

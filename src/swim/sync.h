@@ -19,15 +19,15 @@ enum sync_stage {
 };
 
 enum merge_stage {
-    MERGE_RANGE, /* what versions all alive members understand */
-    MERGE_CHECK, /* whether everybody's version is among them */
+    MERGE_SURVEY, /* what versions all alive members understand, and which are spoken */
+    MERGE_BLAME,  /* somebody speaks what not all understand: who? */
     MERGE_APPLY,
 };
 
 struct merge {
     enum merge_stage stage;
     struct push_pull_reader nodes;
-    struct version_range range;
+    struct version_range understood, spoken;
     bool join;
 };
 
