@@ -170,7 +170,7 @@ void queues_check(struct serf *serf)
     measure(&serf->metrics.intent_queue, serf->intents.count);
     measure(&serf->metrics.query_queue, serf->queries.count);
     measure(&serf->metrics.event_queue, serf->events.count);
-    measure(&serf->swim.metrics.broadcasts, serf->swim.broadcasts.count);
+    measure(&serf->swim.metrics.broadcasts, swim_queue_depth(&serf->swim));
     check_queue(serf, &serf->intents);
     check_queue(serf, &serf->queries);
     check_queue(serf, &serf->events);

@@ -552,7 +552,7 @@ void serf_stats(const struct serf *serf, struct serf_stats *stats)
         .labels_refused = serf->swim.metrics.labels_refused,
         .answers_withheld = serf->swim.metrics.answers_withheld,
         .incarnation = serf->swim.incarnation,
-        .membership_queue = serf->swim.broadcasts.count,
+        .membership_queue = swim_queue_depth(&serf->swim),
         .node_states = {table->state_count[NODE_ALIVE], table->state_count[NODE_SUSPECT],
                         table->state_count[NODE_DEAD], table->state_count[NODE_LEFT]},
         .suspicions = serf->swim.suspicions.count,

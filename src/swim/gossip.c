@@ -20,13 +20,18 @@ bool swim_wants_checksum(const struct swim *swim, uint32_t member)
     return member_identity(&swim->table, member)->versions[1] >= 5;
 }
 
+static bool is_accusation(unsigned kind)
+{
+    return kind == BROADCAST_SUSPECT || kind == BROADCAST_DEAD;
+}
+
 /* Writes the message of a broadcast; the type byte first. */
 static void write_broadcast(const struct swim *swim, const struct broadcast *item,
                             struct buffer *out)
 {
     const struct member_record *record = member_at(&swim->table, item->member);
     const struct identity *identity = identity_of(record->identity);
-    if (item->kind == BROADCAST_ALIVE) {
+    if (!is_accusation(item->kind)) {
         identity_write_alive(identity, record->incarnation, out);
         return;
     }
@@ -43,7 +48,7 @@ void swim_broadcast_dropped(void *context, const struct broadcast *item)
 {
     struct swim *swim = context;
     member_at(&swim->table, item->member)->broadcast = BROADCAST_NONE;
-    if (item->kind != BROADCAST_ALIVE)
+    if (is_accusation(item->kind))
         intern_release(swim->pool, swim->pool->atoms[item->from]);
 }
 
@@ -63,14 +68,26 @@ void swim_broadcast_finished(void *context, const struct broadcast *item)
         effect->broadcast.timed_out = false;
 }
 
+void swim_cancel_broadcast(struct swim *swim, uint32_t member)
+{
+    const struct member_record *record = member_at(&swim->table, member);
+    if (record->broadcast != BROADCAST_NONE)
+        broadcast_queue_cancel(record->arrives ? &swim->arrivals : &swim->changes,
+                               record->broadcast);
+}
+
+uint32_t swim_queue_depth(const struct swim *swim)
+{
+    return swim->changes.count + swim->arrivals.count;
+}
+
 bool swim_queue_broadcast(struct swim *swim, uint32_t member, unsigned kind, struct span from,
                           bool notify)
 {
     struct member_record *record = member_at(&swim->table, member);
-    if (record->broadcast != BROADCAST_NONE)
-        broadcast_queue_cancel(&swim->broadcasts, record->broadcast);
+    swim_cancel_broadcast(swim, member);
     struct broadcast item = {.member = member, .kind = kind & 0xf, .notify = notify};
-    if (kind != BROADCAST_ALIVE) {
+    if (is_accusation(kind)) {
         struct atom *accuser = intern(swim->pool, from);
         if (!accuser)
             return false;
@@ -82,11 +99,13 @@ bool swim_queue_broadcast(struct swim *swim, uint32_t member, unsigned kind, str
     if (!swim->scratch.failed && swim->scratch.size <= swim_gossip_limit(swim) &&
         swim->scratch.size <= BROADCAST_SIZE_MAX) {
         item.size = swim->scratch.size & 0x7ff;
-        number = broadcast_queue_add(&swim->broadcasts, &item);
+        number = broadcast_queue_add(kind == BROADCAST_ARRIVAL ? &swim->arrivals : &swim->changes,
+                                     &item);
     }
     record->broadcast = number;
+    record->arrives = kind == BROADCAST_ARRIVAL;
     swim_gossip_wanted(swim);
-    if (number == BROADCAST_NONE && kind != BROADCAST_ALIVE)
+    if (number == BROADCAST_NONE && is_accusation(kind))
         intern_release(swim->pool, swim->pool->atoms[item.from]);
     return number != BROADCAST_NONE;
 }
@@ -141,8 +160,11 @@ static void add_broadcasts(struct swim *swim, size_t limit)
 {
     uint32_t transmits = swim_transmit_limit(swim, swim->table.swim_count);
     size_t reserved = swim->hooks.reserve(swim->hooks.context, limit);
-    size_t used = broadcast_queue_draw(&swim->broadcasts, COMPOUND_PART_OVERHEAD, limit - reserved,
-                                       transmits, add_broadcast, swim);
+    size_t room = limit - reserved;
+    size_t used = broadcast_queue_draw(&swim->changes, COMPOUND_PART_OVERHEAD, room, transmits,
+                                       add_broadcast, swim);
+    used += broadcast_queue_draw(&swim->arrivals, COMPOUND_PART_OVERHEAD, room - used, transmits,
+                                 add_broadcast, swim);
     if (limit - used > USER_MESSAGE_ROOM_MIN && swim->compound.count < COMPOUND_PARTS_MAX)
         swim->hooks.broadcasts(swim->hooks.context, limit - used, &swim->compound);
 }

@@ -36,12 +36,13 @@ struct member_record {
     uint64_t status_ltime; /* Serf: Lamport time of the last intent */
     uint32_t incarnation;  /* core; of a free slot: the next free slot */
     uint32_t changed;      /* core: coarse time of the last change of state, see swim_age */
-    uint32_t broadcast;    /* core: its item in the broadcast queue, or BROADCAST_NONE */
+    uint32_t broadcast;    /* core: its item in a broadcast queue, or BROADCAST_NONE */
     uint8_t state;         /* core: enum node_state */
     uint8_t status;        /* Serf: enum member_status */
     uint8_t in_swim : 1;   /* the core knows it */
     uint8_t in_serf : 1;   /* Serf knows it */
     uint8_t suspected : 1; /* core: a suspicion is running */
+    uint8_t arrives : 1;   /* core: its item is in the queue of arrivals, not of changes */
     uint8_t last_event;    /* Serf: 1 + the last member event that was delivered, or 0 */
 };
 

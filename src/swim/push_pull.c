@@ -55,6 +55,7 @@ bool push_pull_send(struct swim *swim, struct sync *sync, bool join)
 {
     struct buffer message;
     buffer_init(&message, OUTBOX_BYTES_MAX);
+    sync->sent_alone = swim_other_live_count(swim) == 0;
     bool sent = write_state(swim, join, &message);
     if (sent && join)
         sync->sent_hash = siphash(&swim->pool->key, buffer_span(&message));
@@ -116,7 +117,16 @@ static bool is_about_another_life(const struct swim *swim, const struct push_nod
     return !endpoint_equal(&known, &named);
 }
 
-static void merge_node(struct swim *swim, const struct push_node_state *node, uint32_t hash)
+/* Whoever knew nobody has nobody to tell: all that it could tell are those it has just heard of,
+ * and they know. Only the first of a state are told on as if they were news, which some of them are
+ * where many start at once. Else a newcomer would repeat the whole of a large cluster to it. */
+static bool is_told_on(const struct sync *sync)
+{
+    return !sync->sent_alone || sync->merge.members <= FIRST_STATE_TOLD;
+}
+
+static void merge_node(struct swim *swim, const struct sync *sync,
+                       const struct push_node_state *node, uint32_t hash)
 {
     struct suspect_message departed = {.incarnation = node->incarnation, .node = node->name};
     switch (node->state) {
@@ -129,7 +139,7 @@ static void merge_node(struct swim *swim, const struct push_node_state *node, ui
             .meta = node->meta,
             .versions = node->versions,
         };
-        swim_apply_alive(swim, &alive, hash);
+        swim_apply_alive(swim, &alive, hash, is_told_on(sync));
         break;
     }
     case NODE_LEFT:
@@ -221,7 +231,8 @@ static bool next_merge_stage(struct swim *swim, struct sync *sync)
 }
 
 /* Merges what was read. A look-up reads memory that no cache holds: these overlap. */
-static void merge_nodes(struct swim *swim, const struct push_node_state *nodes, uint32_t count)
+static void merge_nodes(struct swim *swim, struct sync *sync, const struct push_node_state *nodes,
+                        uint32_t count)
 {
     uint32_t hashes[MERGE_AHEAD];
     for (uint32_t i = 0; i < count; i++)
@@ -229,7 +240,8 @@ static void merge_nodes(struct swim *swim, const struct push_node_state *nodes, 
     for (uint32_t i = 0; i < count; i++)
         member_table_expect_record(&swim->table, hashes[i]);
     for (uint32_t i = 0; i < count; i++) {
-        merge_node(swim, &nodes[i], hashes[i]);
+        sync->merge.members++;
+        merge_node(swim, sync, &nodes[i], hashes[i]);
     }
 }
 
@@ -254,7 +266,7 @@ static bool merge_step(struct swim *swim, struct sync *sync, const struct push_n
             }
         break;
     case MERGE_APPLY:
-        merge_nodes(swim, nodes, count);
+        merge_nodes(swim, sync, nodes, count);
         break;
     }
     return true;
@@ -297,8 +309,9 @@ static void expect_members(struct swim *swim, const struct sync *sync)
     if (count > swim->table.maximum)
         count = swim->table.maximum;
     member_table_expect(&swim->table, (uint32_t)count);
-    if (count > swim->table.record_count) /* most of them are news that we tell on */
-        broadcast_queue_expect(&swim->broadcasts, (uint32_t)count);
+    if (count > swim->table.record_count && !sync->sent_alone) /* at least so many are told on */
+        broadcast_queue_expect(&swim->arrivals,
+                               swim->arrivals.count + (uint32_t)count - swim->table.record_count);
 }
 
 void push_pull_merge(struct swim *swim, struct sync *sync, bool join)

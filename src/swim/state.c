@@ -66,7 +66,7 @@ bool swim_start_self(struct swim *swim, struct span name, struct span meta)
     }
     member_at(&swim->table, swim->self)->incarnation = ++swim->incarnation;
     enter_state(swim, swim->self, NODE_ALIVE);
-    swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
+    swim_queue_broadcast(swim, swim->self, BROADCAST_ARRIVAL, SPAN_EMPTY, false);
     swim->metrics.alive++;
     emit(swim, EFFECT_SWIM_JOIN, swim->self);
     return true;
@@ -319,7 +319,8 @@ static void alive_about_self(struct swim *swim, const struct alive_message *aliv
 }
 
 /* The message is news about another member: take it over. */
-static void accept_alive(struct swim *swim, uint32_t member, const struct alive_message *alive)
+static void accept_alive(struct swim *swim, uint32_t member, const struct alive_message *alive,
+                         bool tell)
 {
     struct member_record *record = member_at(&swim->table, member);
     const uint8_t *versions = alive->versions.size >= VERSIONS_SIZE
@@ -342,7 +343,11 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
     bool grew = before == NODE_DEAD || before == NODE_LEFT;
     if (grew)
         swim_view_grew(swim);
-    swim_queue_broadcast(swim, member, BROADCAST_ALIVE, SPAN_EMPTY, false);
+    if (tell)
+        swim_queue_broadcast(swim, member, grew ? BROADCAST_ARRIVAL : BROADCAST_ALIVE, SPAN_EMPTY,
+                             false);
+    else
+        swim_cancel_broadcast(swim, member);
     if (grew) {
         emit(swim, EFFECT_SWIM_JOIN, member);
     } else if (meta_changed) {
@@ -350,7 +355,8 @@ static void accept_alive(struct swim *swim, uint32_t member, const struct alive_
     }
 }
 
-void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash)
+void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash,
+                      bool tell)
 {
     struct endpoint endpoint;
     uint32_t member = if_known(swim, member_table_find_hashed(&swim->table, alive->node, hash));
@@ -380,7 +386,7 @@ void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint
     if (self)
         alive_about_self(swim, alive, &endpoint);
     else if (moves || alive->incarnation > member_at(&swim->table, member)->incarnation)
-        accept_alive(swim, member, alive);
+        accept_alive(swim, member, alive, tell);
 }
 
 void swim_grant_claim(struct swim *swim, uint32_t member, const struct atom *atom,
@@ -403,7 +409,7 @@ void swim_grant_claim(struct swim *swim, uint32_t member, const struct atom *ato
     swim_log(swim, LOG_LEVEL_INFO,
              "memberlist: nobody answers to the name %.*s at %s: it has moved to %s",
              SPAN_PRINT(alive.node), endpoint_text(&held, from), endpoint_text(&claimed, to));
-    accept_alive(swim, member, &alive);
+    accept_alive(swim, member, &alive, true);
 }
 
 /* --- suspect and dead --- */
@@ -479,7 +485,7 @@ void swim_reap(struct swim *swim)
         if (record->broadcast != BROADCAST_NONE) {
             if (swim_other_live_count(swim) > 0)
                 continue; /* somebody has yet to hear of it */
-            broadcast_queue_cancel(&swim->broadcasts, record->broadcast);
+            swim_cancel_broadcast(swim, member);
         }
         member_leave_swim(&swim->table, member);
         member_free_if_unknown(&swim->table, member);

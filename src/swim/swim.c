@@ -110,7 +110,8 @@ bool swim_init(struct swim *swim, const struct swim_config *config, const struct
     swim->codec.compress = config->compress;
     swim->codec.encryption_version = config->versions[2] >= 2 ? 1 : 0;
     member_table_init(&swim->table, pool, config->members_max);
-    broadcast_queue_init(&swim->broadcasts, swim_broadcast_finished, swim);
+    broadcast_queue_init(&swim->changes, swim_broadcast_finished, swim);
+    broadcast_queue_init(&swim->arrivals, swim_broadcast_finished, swim);
     timer_heap_init(&swim->timers);
     compound_init(&swim->compound);
     buffer_init(&swim->scratch, PACKET_SIZE_MAX);
@@ -138,7 +139,8 @@ void swim_fini(struct swim *swim)
     swim_free_relays(swim);
     swim_free_suspicions(swim);
     swim_free_claims(swim);
-    broadcast_queue_fini(&swim->broadcasts, swim_broadcast_dropped);
+    broadcast_queue_fini(&swim->changes, swim_broadcast_dropped);
+    broadcast_queue_fini(&swim->arrivals, swim_broadcast_dropped);
     outbox_fini(&swim->outbox);
     timer_heap_fini(&swim->timers);
     member_table_fini(&swim->table);
@@ -206,7 +208,7 @@ static void handle_alive(struct swim *swim, const struct endpoint *from, struct 
     }
     if (heard->alive.port == 0) /* a protocol 1 peer sends no port */
         heard->alive.port = swim->config.bind_port;
-    swim_apply_alive(swim, &heard->alive, heard->hash);
+    swim_apply_alive(swim, &heard->alive, heard->hash, true);
 }
 
 static void handle_user(struct swim *swim, struct span body)

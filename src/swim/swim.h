@@ -31,6 +31,7 @@ enum {
     USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
     MERGE_SLICE = 1024,        /* members merged before the loop gets its turn */
     MERGE_AHEAD = 8,           /* of them read ahead */
+    FIRST_STATE_TOLD = 64,     /* members of the first state that one tells on */
     TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */
     CATCH_UPS = 2,             /* extra push/pulls after the view grew */
     CATCH_UPS_OF_ALL = 128,    /* of a larger cluster, only about so many members make them */
@@ -133,7 +134,10 @@ struct swim {
     struct random random;
     struct wire_codec codec;
     struct member_table table;
-    struct broadcast_queue broadcasts;
+    /* What has changed about members that are known goes before who is new: until it is told, all
+     * others are wrong, while who is new comes with the next state, too. Those who arrive by the
+     * thousand do not hold up the news of a failure. */
+    struct broadcast_queue changes, arrivals;
     struct timer_heap timers;
     struct outbox outbox;
     uint64_t now, epoch;
@@ -227,6 +231,9 @@ void swim_tell_all(struct swim *swim, struct span message);
 
 /* There is something to gossip: a tick will come. Called by whoever fills a queue. */
 void swim_gossip_wanted(struct swim *swim);
+
+/* Broadcasts that wait. */
+uint32_t swim_queue_depth(const struct swim *swim);
 
 /* Other members that are alive or suspect. */
 uint32_t swim_other_live_count(const struct swim *swim);

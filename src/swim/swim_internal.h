@@ -5,12 +5,13 @@
 #include "suspicion.h"
 #include "swim.h"
 
-/* kinds of struct broadcast */
-enum { BROADCAST_ALIVE = 1, BROADCAST_SUSPECT = 2, BROADCAST_DEAD = 3 };
+/* Kinds of struct broadcast. An arrival is an alive message, too. */
+enum { BROADCAST_ALIVE = 1, BROADCAST_SUSPECT = 2, BROADCAST_DEAD = 3, BROADCAST_ARRIVAL = 4 };
 
 /* state.c: the transitions of memberlist specification, 7.7 */
-/* `hash`: the name's, by member_table_hash. */
-void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash);
+/* `hash`: the name's, by member_table_hash. `tell`: others are to hear of it from us. */
+void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash,
+                      bool tell);
 void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect);
 void swim_apply_dead(struct swim *swim, const struct suspect_message *dead);
 /* Whether an incarnation that a peer names can be true of this member; logs when not. */
@@ -28,6 +29,8 @@ bool swim_is_self(const struct swim *swim, struct span name);
 void swim_gossip_tick(struct swim *swim);
 bool swim_queue_broadcast(struct swim *swim, uint32_t member, unsigned kind, struct span from,
                           bool notify);
+/* The member's broadcast, if there is one, is not sent any more. */
+void swim_cancel_broadcast(struct swim *swim, uint32_t member);
 void swim_broadcast_finished(void *context, const struct broadcast *item);
 void swim_broadcast_dropped(void *context, const struct broadcast *item);
 /* Fills the rest of the datagram in swim->compound, `used` bytes of which are taken. */

@@ -28,6 +28,7 @@ struct merge {
     enum merge_stage stage;
     struct push_pull_reader nodes;
     struct version_range understood, spoken;
+    uint32_t members; /* merged so far */
     bool join;
 };
 
@@ -40,6 +41,7 @@ struct sync {
     struct stream_reader reader;
     size_t counted;           /* bytes of the reader that are part of swim->stream_bytes */
     bool counts_push_pull;    /* part of swim->push_pulls */
+    bool sent_alone;          /* the state that we sent named nobody else who lives */
     uint64_t sent_hash;       /* of the state that was sent, if it joins */
     uint64_t own_answer_hash; /* SYNC_JOIN: of the answer that we would read from ourselves, or 0 */
     bool reached_self;

@@ -1,10 +1,12 @@
-/* When gossip goes out: at once after a silence, and never more often than once an interval. */
+/* When gossip goes out (at once after a silence, and never more often than once an interval), what
+ * goes first, and what is not told on. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "swim.h"
 #include "virtual_network.h"
 
 #include <stdio.h>
@@ -12,12 +14,14 @@
 
 enum { MEMBERS = 12 };
 
-/* Members that have told each other everything. They do not probe, so every datagram is gossip. */
+/* Members that have told each other everything. They do not probe, so every datagram is gossip, as
+ * it is: not compressed. */
 static struct network *settled(uint64_t seed)
 {
     struct network *network = network_new(seed);
     struct serf_config config = network_config();
     config.swim.probe_interval = 0;
+    config.swim.compress = false;
     for (uint32_t i = 0; i < MEMBERS; i++) {
         char name[16];
         snprintf(name, sizeof name, "n%u", i + 1);
@@ -100,11 +104,142 @@ static void a_flood_of_news_goes_out_once_an_interval(void **state)
     network_free(network);
 }
 
+/* Members start..start+count-1, which join the first of them and tell all of it to each other; no
+ * exchange of states comes to their help. */
+static void start_cluster(struct network *network, uint32_t start, uint32_t count)
+{
+    struct serf_config config = network_config();
+    config.swim.push_pull_interval = 0;
+    for (uint32_t i = start; i < start + count; i++) {
+        char name[16], seed[16];
+        snprintf(name, sizeof name, "n%u", i + 1);
+        snprintf(seed, sizeof seed, "10.0.0.%u", start + 1);
+        network_start(network, i, name, &config);
+        if (i > start)
+            host_join(network, &network->hosts[i], seed);
+        network_run(network, SECONDS(1) / 20);
+    }
+}
+
+static uint32_t waiting(const struct host *host)
+{
+    struct serf_stats stats;
+    serf_stats(host->serf, &stats);
+    return stats.membership_queue;
+}
+
+enum { FIRST_CLUSTER = 100, NEWCOMER = FIRST_CLUSTER };
+
+static bool newcomer_knows_all(struct network *network)
+{
+    return host_count(&network->hosts[NEWCOMER], STATUS_ALIVE) == network->host_count;
+}
+
+static void a_newcomer_does_not_repeat_a_large_cluster_to_it(void **state)
+{
+    (void)state;
+    struct network *network = network_new(1);
+    start_cluster(network, 0, FIRST_CLUSTER);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    network_run(network, SECONDS(60));
+    assert_int_equal(waiting(&network->hosts[0]), 0);
+
+    start_cluster(network, NEWCOMER, 1);
+    host_join(network, &network->hosts[NEWCOMER], "10.0.0.1");
+    assert_true(network_run_until(network, SECONDS(1), newcomer_knows_all));
+    assert_in_range(waiting(&network->hosts[NEWCOMER]), 1, FIRST_STATE_TOLD + 1);
+    assert_true(network_run_until(network, SECONDS(10), network_agrees));
+    network_free(network);
+}
+
+/* Only the one that met the larger side has all of it from an exchange. Gossip alone, which goes to
+ * either side, misses some for each of the others. */
+enum { LARGE_SIDE = 90, SMALL_SIDE = 30 };
+
+static bool small_side_knows_more_than_the_first(struct network *network)
+{
+    for (uint32_t i = LARGE_SIDE; i < LARGE_SIDE + SMALL_SIDE; i++)
+        if (host_count(&network->hosts[i], STATUS_ALIVE) <= SMALL_SIDE + FIRST_STATE_TOLD)
+            return false;
+    return true;
+}
+
+static void who_has_company_tells_it_all_of_a_state(void **state)
+{
+    (void)state;
+    struct network *network = network_new(1);
+    start_cluster(network, 0, LARGE_SIDE);
+    start_cluster(network, LARGE_SIDE, SMALL_SIDE);
+    network_run(network, SECONDS(60));
+    struct host *last = &network->hosts[LARGE_SIDE + SMALL_SIDE - 1];
+    assert_int_equal(host_count(last, STATUS_ALIVE), SMALL_SIDE);
+    host_join(network, last, "10.0.0.1");
+    assert_true(network_run_until(network, SECONDS(30), small_side_knows_more_than_the_first));
+    network_free(network);
+}
+
+static void deliver(struct network *network, struct host *host, enum message_type type,
+                    const struct msgpack_structure *structure, const void *message)
+{
+    struct buffer packet;
+    buffer_init(&packet, 4096);
+    message_write(&packet, type, structure, message);
+    host_deliver(network, host, buffer_span(&packet));
+    buffer_fini(&packet);
+}
+
+struct first_datagram {
+    bool seen, tells_of_failure;
+};
+
+static void look_into_the_first(void *context, const struct host *from, const struct effect *effect)
+{
+    struct first_datagram *first = context;
+    if (from->number != 0 || first->seen)
+        return;
+    struct span datagram = effect->packet.datagram;
+    first->seen = true;
+    first->tells_of_failure = memmem(datagram.data, datagram.size, "From", 4) != NULL;
+}
+
+static void a_failure_is_told_before_the_arrivals_of_a_crowd(void **state)
+{
+    (void)state;
+    static const uint8_t versions[VERSIONS_SIZE] = {1, 5, 2, 2, 5, 4};
+    struct network *network = settled(1);
+    struct host *host = &network->hosts[0];
+    struct first_datagram first = {0};
+    network_run(network, 1);
+    for (uint32_t i = 0; i < 500; i++) {
+        char name[16];
+        uint8_t address[4] = {10, 1, (uint8_t)(i >> 8), (uint8_t)i};
+        snprintf(name, sizeof name, "crowd%u", i);
+        struct alive_message alive = {.incarnation = 1,
+                                      .node = span_text(name),
+                                      .address = span_make(address, 4),
+                                      .port = 7946,
+                                      .versions = span_make(versions, VERSIONS_SIZE)};
+        deliver(network, host, MESSAGE_ALIVE, &alive_structure, &alive);
+    }
+    struct suspect_message dead = {
+        .incarnation = 100, .node = span_text("n5"), .from = span_text("n6")};
+    deliver(network, host, MESSAGE_DEAD, &suspect_structure, &dead);
+    network->look = look_into_the_first;
+    network->look_context = &first;
+    network_run(network, SECONDS(1));
+    assert_true(first.seen);
+    assert_true(first.tells_of_failure);
+    network_free(network);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(news_after_a_silence_is_told_at_once),
         cmocka_unit_test(a_flood_of_news_goes_out_once_an_interval),
+        cmocka_unit_test(a_newcomer_does_not_repeat_a_large_cluster_to_it),
+        cmocka_unit_test(who_has_company_tells_it_all_of_a_state),
+        cmocka_unit_test(a_failure_is_told_before_the_arrivals_of_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
