@@ -10,7 +10,7 @@
 enum {
     KIND_MESSAGE = 1,
     USER_SHARE = 4,    /* of each datagram's room a quarter, when membership would fill it */
-    PRUNE_SLACK = 256, /* so that a full queue is not pruned at every message */
+    PRUNE_SLACK = 512, /* so that a full queue is not pruned at every message */
 };
 
 static void queue_finished(void *context, const struct broadcast *item)

@@ -214,7 +214,9 @@ static void take_user_event(struct serf *serf, struct span message)
         decode_failed(serf, "user event message");
         return;
     }
-    serf_log(serf, LOG_LEVEL_DEBUG, "serf: messageUserEventType: %.*s", SPAN_PRINT(event.name));
+    if (serf->swim.config.log_level <= LOG_LEVEL_DEBUG)
+        outbox_log_about(&serf->swim.outbox, LOG_LEVEL_DEBUG,
+                         "serf: messageUserEventType: ", event.name);
     if (handle_user_event(serf, &event))
         queue_message(serf, &serf->events, message, false);
 }

@@ -182,9 +182,13 @@ static void prune_list(struct broadcast_queue *queue, uint32_t head, uint32_t ma
 
 void broadcast_queue_prune(struct broadcast_queue *queue, uint32_t maximum)
 {
-    for (int t = BROADCAST_TRANSMITS_MAX; t >= 0 && queue->count > maximum; t--)
-        for (int c = 0; queue->tiers[t] && c < BROADCAST_CLASSES && queue->count > maximum; c++)
+    uint64_t tiers = queue->tiers_in_use;
+    while (tiers && queue->count > maximum) {
+        int t = 63 - __builtin_clzll(tiers);
+        tiers &= ~(UINT64_C(1) << t);
+        for (int c = 0; c < BROADCAST_CLASSES && queue->count > maximum; c++)
             prune_list(queue, queue->tiers[t]->heads[c], maximum);
+    }
     sweep_if_worthwhile(queue);
 }
 

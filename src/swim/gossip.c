@@ -93,6 +93,8 @@ bool swim_queue_broadcast(struct swim *swim, uint32_t member, unsigned kind, str
             return false;
         item.from = accuser->slot;
     }
+    if (kind == BROADCAST_ARRIVAL && swim->arrivals.count >= ARRIVALS_MAX + ARRIVALS_SLACK)
+        broadcast_queue_prune(&swim->arrivals, ARRIVALS_MAX);
     buffer_reset(&swim->scratch);
     write_broadcast(swim, &item, &swim->scratch);
     uint32_t number = BROADCAST_NONE;

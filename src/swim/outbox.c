@@ -124,6 +124,16 @@ bool outbox_copy(struct outbox *outbox, struct span *span, struct span bytes)
     return true;
 }
 
+static void add_line(struct outbox *outbox, enum log_level level, struct span text)
+{
+    struct effect *effect = outbox_add(outbox, EFFECT_LOG);
+    if (!effect)
+        return;
+    effect->log.level = level;
+    if (!outbox_copy(outbox, &effect->log.text, text))
+        outbox_drop_last(outbox);
+}
+
 void outbox_log(struct outbox *outbox, enum log_level level, const char *format, ...)
 {
     char line[LOG_LINE_MAX];
@@ -134,12 +144,20 @@ void outbox_log(struct outbox *outbox, enum log_level level, const char *format,
     if (length < 0)
         return;
     size_t size = (size_t)length < sizeof line ? (size_t)length : sizeof line - 1;
-    struct effect *effect = outbox_add(outbox, EFFECT_LOG);
-    if (!effect)
-        return;
-    effect->log.level = level;
-    if (!outbox_copy(outbox, &effect->log.text, span_make(line, size)))
-        outbox_drop_last(outbox);
+    add_line(outbox, level, span_make(line, size));
+}
+
+void outbox_log_about(struct outbox *outbox, enum log_level level, const char *words,
+                      struct span name)
+{
+    char line[LOG_LINE_MAX];
+    size_t size = strlen(words);
+    if (name.size > sizeof line - 1 - size)
+        name.size = sizeof line - 1 - size;
+    memcpy(line, words, size);
+    if (name.size > 0)
+        memcpy(line + size, name.data, name.size);
+    add_line(outbox, level, span_make(line, size + name.size));
 }
 
 void outbox_member_event(struct outbox *outbox, enum member_event_type type,

@@ -62,6 +62,11 @@ void outbox_drop_last(struct outbox *outbox);
 void outbox_log(struct outbox *outbox, enum log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The line "WORDS NAME", for what is logged so often that a format would cost too much: `words`
+ * (short) end with the space. */
+void outbox_log_about(struct outbox *outbox, enum log_level level, const char *words,
+                      struct span name);
+
 /* A member event; takes over one reference to each identity. */
 void outbox_member_event(struct outbox *outbox, enum member_event_type type,
                          const struct outbox_member *members, size_t count);

@@ -309,9 +309,12 @@ static void expect_members(struct swim *swim, const struct sync *sync)
     if (count > swim->table.maximum)
         count = swim->table.maximum;
     member_table_expect(&swim->table, (uint32_t)count);
-    if (count > swim->table.record_count && !sync->sent_alone) /* at least so many are told on */
-        broadcast_queue_expect(&swim->arrivals,
-                               swim->arrivals.count + (uint32_t)count - swim->table.record_count);
+    if (count <= swim->table.record_count || sync->sent_alone)
+        return;
+    uint64_t told = swim->arrivals.count + count - swim->table.record_count;
+    if (told > ARRIVALS_MAX + ARRIVALS_SLACK)
+        told = ARRIVALS_MAX + ARRIVALS_SLACK;
+    broadcast_queue_expect(&swim->arrivals, (uint32_t)told);
 }
 
 void push_pull_merge(struct swim *swim, struct sync *sync, bool join)

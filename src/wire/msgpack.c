@@ -635,9 +635,26 @@ static const uint8_t *take_short_number(const uint8_t *at, const uint8_t *end, u
     return *number <= maximum ? at : NULL;
 }
 
+static const uint8_t *take_short_string(const uint8_t *at, const uint8_t *end, struct span *string)
+{
+    uint8_t code = *at++;
+    size_t size = code & 0x1f;
+    if (code == 0xda && end - at >= 2) {
+        size = read_u16(at);
+        at += 2;
+    } else if ((code & 0xe0) != 0xa0) {
+        return NULL;
+    }
+    if ((size_t)(end - at) < size)
+        return NULL;
+    *string = span_make(at, size);
+    return at + size;
+}
+
 /* The shortest way through what nearly every message consists of: reads the key and the value of
- * `field` when this key is what comes next, and its value a short string or a number. Returns the
- * position behind it, or NULL, and nothing is changed, when it is anything else. */
+ * `field` when this key is what comes next, and its value a string below 64 KiB, a number or a
+ * truth. Returns the position behind it, or NULL, and nothing is changed, when it is anything else.
+ */
 static const uint8_t *take_usual_field(const uint8_t *at, const uint8_t *end,
                                        const struct msgpack_field *field, void *out)
 {
@@ -651,11 +668,12 @@ static const uint8_t *take_usual_field(const uint8_t *at, const uint8_t *end,
     switch (field->type) {
     case FIELD_STRING:
     case FIELD_BYTES:
-        size = *at & 0x1f;
-        if ((*at & 0xe0) != 0xa0 || (size_t)(end - at) <= size)
+        return take_short_string(at, end, member);
+    case FIELD_BOOL:
+        if (*at != 0xc2 && *at != 0xc3)
             return NULL;
-        *(struct span *)member = span_make(at + 1, size);
-        return at + 1 + size;
+        *(bool *)member = *at == 0xc3;
+        return at + 1;
     case FIELD_U16:
         if ((at = take_short_number(at, end, UINT16_MAX, &number)))
             *(uint16_t *)member = (uint16_t)number;

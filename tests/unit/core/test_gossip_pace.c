@@ -128,7 +128,7 @@ static uint32_t waiting(const struct host *host)
     return stats.membership_queue;
 }
 
-enum { FIRST_CLUSTER = 100, NEWCOMER = FIRST_CLUSTER };
+enum { FIRST_CLUSTER = 160, NEWCOMER = FIRST_CLUSTER };
 
 static bool newcomer_knows_all(struct network *network)
 {
@@ -154,7 +154,7 @@ static void a_newcomer_does_not_repeat_a_large_cluster_to_it(void **state)
 
 /* Only the one that met the larger side has all of it from an exchange. Gossip alone, which goes to
  * either side, misses some for each of the others. */
-enum { LARGE_SIDE = 90, SMALL_SIDE = 30 };
+enum { LARGE_SIDE = 150, SMALL_SIDE = 45 };
 
 static bool small_side_knows_more_than_the_first(struct network *network)
 {
@@ -188,6 +188,33 @@ static void deliver(struct network *network, struct host *host, enum message_typ
     buffer_fini(&packet);
 }
 
+static void tell_of_a_crowd(struct network *network, struct host *host, uint32_t count)
+{
+    static const uint8_t versions[VERSIONS_SIZE] = {1, 5, 2, 2, 5, 4};
+    for (uint32_t i = 0; i < count; i++) {
+        char name[16];
+        uint8_t address[4] = {10, 1, (uint8_t)(i >> 8), (uint8_t)i};
+        snprintf(name, sizeof name, "crowd%u", i);
+        struct alive_message alive = {.incarnation = 1,
+                                      .node = span_text(name),
+                                      .address = span_make(address, 4),
+                                      .port = 7946,
+                                      .versions = span_make(versions, VERSIONS_SIZE)};
+        deliver(network, host, MESSAGE_ALIVE, &alive_structure, &alive);
+    }
+}
+
+static void a_crowd_that_arrives_fills_the_queue_to_its_limit_only(void **state)
+{
+    (void)state;
+    struct network *network = settled(1);
+    struct host *host = &network->hosts[0];
+    tell_of_a_crowd(network, host, 2 * ARRIVALS_MAX);
+    assert_int_equal(host_count(host, STATUS_ALIVE), MEMBERS + 2 * ARRIVALS_MAX);
+    assert_in_range(waiting(host), ARRIVALS_MAX, ARRIVALS_MAX + ARRIVALS_SLACK);
+    network_free(network);
+}
+
 struct first_datagram {
     bool seen, tells_of_failure;
 };
@@ -205,22 +232,11 @@ static void look_into_the_first(void *context, const struct host *from, const st
 static void a_failure_is_told_before_the_arrivals_of_a_crowd(void **state)
 {
     (void)state;
-    static const uint8_t versions[VERSIONS_SIZE] = {1, 5, 2, 2, 5, 4};
     struct network *network = settled(1);
     struct host *host = &network->hosts[0];
     struct first_datagram first = {0};
     network_run(network, 1);
-    for (uint32_t i = 0; i < 500; i++) {
-        char name[16];
-        uint8_t address[4] = {10, 1, (uint8_t)(i >> 8), (uint8_t)i};
-        snprintf(name, sizeof name, "crowd%u", i);
-        struct alive_message alive = {.incarnation = 1,
-                                      .node = span_text(name),
-                                      .address = span_make(address, 4),
-                                      .port = 7946,
-                                      .versions = span_make(versions, VERSIONS_SIZE)};
-        deliver(network, host, MESSAGE_ALIVE, &alive_structure, &alive);
-    }
+    tell_of_a_crowd(network, host, 500);
     struct suspect_message dead = {
         .incarnation = 100, .node = span_text("n5"), .from = span_text("n6")};
     deliver(network, host, MESSAGE_DEAD, &suspect_structure, &dead);
@@ -239,6 +255,7 @@ int main(void)
         cmocka_unit_test(a_flood_of_news_goes_out_once_an_interval),
         cmocka_unit_test(a_newcomer_does_not_repeat_a_large_cluster_to_it),
         cmocka_unit_test(who_has_company_tells_it_all_of_a_state),
+        cmocka_unit_test(a_crowd_that_arrives_fills_the_queue_to_its_limit_only),
         cmocka_unit_test(a_failure_is_told_before_the_arrivals_of_a_crowd),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
