@@ -493,7 +493,7 @@ static void user_messages_are_queued_up_to_a_limit(void **state)
     }
     struct serf_stats stats;
     serf_stats(network->hosts[0].serf, &stats);
-    assert_true(stats.event_queue <= 4096 + 256);
+    assert_true(stats.event_queue <= 4096 + 512);
     network_free(network);
 }
 
