@@ -20,8 +20,10 @@ enum {
 
 struct lzw_table {
     uint32_t generation;
-    uint32_t keys[HASH_PLACES];  /* generation (12 bits), match code (12), next byte (8) */
-    uint16_t codes[HASH_PLACES]; /* valid where the key's generation is the present one */
+    struct lzw_entry {
+        uint32_t key;  /* generation (12 bits), match code (12), next byte (8) */
+        uint32_t code; /* valid where the key's generation is the present one */
+    } entries[HASH_PLACES];
 };
 
 struct encoder {
@@ -71,7 +73,7 @@ static void forget_dictionary(struct encoder *encoder)
 {
     struct lzw_table *table = encoder->table;
     if (table->generation == GENERATION_MAX) {
-        memset(table->keys, 0, sizeof table->keys);
+        memset(table->entries, 0, sizeof table->entries);
         table->generation = 0;
     }
     table->generation++;
@@ -96,12 +98,11 @@ static bool next_code(struct encoder *encoder)
     return false;
 }
 
-static uint32_t find_place(const struct lzw_table *table, uint32_t key)
+/* Where the search for a match and the byte after it begins. The byte is spread over the table; the
+ * match comes last and is only added, since all that follows waits for it. */
+static uint32_t first_place(uint32_t match, uint32_t next)
 {
-    uint32_t place = (key * UINT32_C(2654435761)) >> 19;
-    while (table->keys[place] != key && table->keys[place] >> 20 == table->generation)
-        place = (place + 1) % HASH_PLACES;
-    return place;
+    return (match ^ (next * UINT32_C(0x9e3779b1) >> 19)) % HASH_PLACES;
 }
 
 static void compress_bytes(struct encoder *encoder, struct span input)
@@ -111,17 +112,20 @@ static void compress_bytes(struct encoder *encoder, struct span input)
     for (size_t i = 1; i < input.size && !encoder->out->failed; i++) {
         uint32_t next = input.data[i];
         uint32_t key = table->generation << 20 | match << 8 | next;
-        uint32_t place = find_place(table, key);
-        if (table->keys[place] == key) {
-            match = table->codes[place];
+        uint32_t place = first_place(match, next);
+        struct lzw_entry *entry = &table->entries[place];
+        while (entry->key != key && entry->key >> 20 == table->generation) {
+            place = (place + 1) % HASH_PLACES;
+            entry = &table->entries[place];
+        }
+        if (entry->key == key) {
+            match = entry->code;
             continue;
         }
         put_code(encoder, match);
         match = next;
-        if (next_code(encoder)) {
-            table->keys[place] = key;
-            table->codes[place] = (uint16_t)encoder->high;
-        }
+        if (next_code(encoder))
+            *entry = (struct lzw_entry){key, encoder->high};
     }
     put_code(encoder, match);
     next_code(encoder);
