@@ -22,6 +22,11 @@ struct resolver_config {
     uint64_t try_timeout; /* of one question to one server; 0: 2 s */
     uint32_t tries;       /* rounds over all servers; 0: 2 */
     uint64_t timeout;     /* of one lookup in all; 0: 10 s */
+    /* What an operator should know, once in the resolver's life: that an answer has more addresses
+     * or services than are used, "lookup NAME: more than 1024 addresses: ...". From the loop; may
+     * not call back in. NULL: nobody is told. */
+    void (*warn)(void *context, const char *text);
+    void *warn_context;
 };
 
 struct resolver;

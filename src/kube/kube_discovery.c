@@ -40,6 +40,7 @@ struct entry {
     struct buffer more;          /* where its next page begins */
     unsigned pages;
     bool started_anew;
+    bool warned; /* that addresses are left out */
 
     /* What the last list said: the one or the other. */
     struct kube_addresses good;
@@ -49,6 +50,8 @@ struct entry {
 struct kube_discovery {
     struct loop *loop;
     struct kube_config config;
+    kube_warn *warn; /* may be NULL */
+    void *warn_context;
     struct kube_api *api;
     struct entry *entries; /* the newest first */
     unsigned entry_count;
@@ -171,8 +174,30 @@ static void answer_all(struct entry *entry)
 
 /* --- lists --- */
 
+/* A mark that is left says that there are pages which nobody asked for. */
+static void warn_of_limits(struct entry *entry)
+{
+    struct kube_discovery *discovery = entry->discovery;
+    struct buffer text;
+    if (!discovery->warn || entry->warned || entry->error.size > 0 ||
+        (!entry->found.left_out && entry->more.size == 0))
+        return;
+    buffer_init(&text, ERROR_SIZE_MAX);
+    if (entry->found.count == KUBE_ADDRESSES_MAX)
+        buffer_printf(&text, "more than %d addresses", KUBE_ADDRESSES_MAX);
+    else
+        buffer_printf(&text, "more than %d items", KUBE_PAGES_MAX * KUBE_PAGE_SIZE);
+    buffer_printf(&text, " are found by '%.*s': the rest is left out; a narrower selector helps",
+                  SPAN_PRINT(buffer_span(&entry->settings)));
+    entry->warned = !text.failed;
+    if (entry->warned)
+        discovery->warn(discovery->warn_context, buffer_text(&text));
+    buffer_fini(&text);
+}
+
 static void end_list(struct entry *entry)
 {
+    warn_of_limits(entry);
     entry->listing = false;
     kube_addresses_fini(&entry->good);
     if (entry->error.size == 0)
@@ -355,12 +380,15 @@ bool kube_discover(struct kube_discovery *discovery, struct span settings, uint1
 
 /* --- life --- */
 
-struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config)
+struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config,
+                                          kube_warn *warn, void *warn_context)
 {
     struct kube_discovery *discovery = calloc(1, sizeof *discovery);
     if (!discovery)
         return NULL;
     discovery->loop = loop;
+    discovery->warn = warn;
+    discovery->warn_context = warn_context;
     if (config)
         discovery->config = *config;
     if (discovery->config.answer_size_max == 0)

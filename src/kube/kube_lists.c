@@ -19,12 +19,15 @@ void kube_addresses_fini(struct kube_addresses *addresses)
 static bool add(struct kube_addresses *addresses, const char *text, uint16_t port)
 {
     struct endpoint endpoint;
-    if (!text || addresses->count == KUBE_ADDRESSES_MAX ||
-        !endpoint_from_text(&endpoint, text, port))
+    if (!text || addresses->left_out || !endpoint_from_text(&endpoint, text, port))
         return true;
     for (size_t i = 0; i < addresses->count; i++)
         if (endpoint_equal(&addresses->endpoints[i], &endpoint))
             return true;
+    if (addresses->count == KUBE_ADDRESSES_MAX) {
+        addresses->left_out = true;
+        return true;
+    }
     if (addresses->count == addresses->capacity) {
         size_t capacity = addresses->capacity ? addresses->capacity * 2 : CAPACITY_MIN;
         struct endpoint *endpoints = realloc(addresses->endpoints, capacity * sizeof *endpoints);

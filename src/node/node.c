@@ -372,10 +372,16 @@ static bool start_remembering(struct node *node, const struct node_config *confi
     return good;
 }
 
+static void warn(void *context, const char *text)
+{
+    node_log(context, LOG_LEVEL_WARN, "serf: %s", text);
+}
+
 static bool start(struct node *node, const struct node_config *config, struct buffer *error)
 {
     struct serf_config serf = config->serf;
-    node->resolver = resolver_new(node->loop, NULL);
+    struct resolver_config resolver = {.warn = warn, .warn_context = node};
+    node->resolver = resolver_new(node->loop, &resolver);
     if (!node->resolver || !loop_timer_init(&node->timer, node->loop, on_deadline, node)) {
         buffer_append_text(error, "out of memory");
         return false;

@@ -29,6 +29,8 @@ static struct name_server name_server;
 static struct answer answer;
 static struct resolver *resolver;
 static char servers[64];
+static unsigned warnings;
+static char warning[256];
 
 enum {
     TYPE_A = 1,
@@ -127,10 +129,13 @@ static unsigned add_addresses(struct buffer *reply, struct span question, uint16
 {
     bool one = label_is(question, "one"), two = label_is(question, "two"),
          both = label_is(question, "both");
-    if (type == TYPE_A && label_is(question, "many")) {
-        for (unsigned i = 0; i < MANY_ADDRESSES; i++)
+    bool many = label_is(question, "many"), full = label_is(question, "full"),
+         over = label_is(question, "over");
+    if (type == TYPE_A && (many || full || over)) {
+        unsigned count = many ? MANY_ADDRESSES : RESOLVER_ADDRESSES_MAX + over;
+        for (unsigned i = 0; i < count; i++)
             add_address(reply, TYPE_A, i);
-        return MANY_ADDRESSES;
+        return count;
     }
     if (type == TYPE_A && question.data[13] == 'n' && question.data[14] >= '0' &&
         question.data[14] <= '9') {
@@ -254,18 +259,29 @@ static bool open_name_server(struct loop *loop)
     return name_server.listener != NULL;
 }
 
+static void on_warning(void *context, const char *text)
+{
+    (void)context;
+    warnings++;
+    snprintf(warning, sizeof warning, "%s", text);
+}
+
 static int set_up(void **state)
 {
     char text[ENDPOINT_TEXT_SIZE];
     struct loop *loop = loop_new();
     *state = loop;
+    warnings = 0;
     answer = (struct answer){0};
     if (!loop || !open_name_server(loop))
         return -1;
     struct endpoint at = udp_bound(name_server.udp);
     snprintf(servers, sizeof servers, "%s", endpoint_text(&at, text));
-    struct resolver_config config = {
-        .servers = servers, .try_timeout = PATIENCE_NS / 2, .tries = 1, .timeout = PATIENCE_NS};
+    struct resolver_config config = {.servers = servers,
+                                     .try_timeout = PATIENCE_NS / 2,
+                                     .tries = 1,
+                                     .timeout = PATIENCE_NS,
+                                     .warn = on_warning};
     resolver = resolver_new(loop, &config);
     return resolver ? 0 : -1;
 }
@@ -443,6 +459,26 @@ static void of_many_hosts_some_are_looked_up(void **state)
     assert_int_equal(answer.endpoint_count, RESOLVER_TARGETS_MAX);
 }
 
+static void that_addresses_are_left_out_is_told_once(void **state)
+{
+    look_up(*state, "full.test");
+    assert_int_equal(answer.endpoint_count, RESOLVER_ADDRESSES_MAX);
+    assert_int_equal(warnings, 0);
+    for (unsigned i = 0; i < 3; i++)
+        look_up(*state, "over.test");
+    assert_int_equal(answer.endpoint_count, RESOLVER_ADDRESSES_MAX);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(warning,
+                        "lookup over.test: more than 1024 addresses: the rest is left out");
+}
+
+static void that_services_are_left_out_is_told(void **state)
+{
+    look_up_service(*state, "crowd.test");
+    assert_int_equal(warnings, 1);
+    assert_string_equal(warning, "lookup crowd.test: more than 64 services: the rest is left out");
+}
+
 static void freeing_the_resolver_silences_services_too(void **state)
 {
     assert_true(resolver_lookup_service(resolver, span_text("late.test"), 1, on_done, &answer));
@@ -486,6 +522,8 @@ int main(void)
         TEST(a_service_s_failures_name_what_failed),
         TEST(a_host_that_is_late_does_not_hold_back_the_others),
         TEST(of_many_hosts_some_are_looked_up),
+        TEST(that_addresses_are_left_out_is_told_once),
+        TEST(that_services_are_left_out_is_told),
         TEST(freeing_the_resolver_silences_services_too),
         TEST(waiting_resolves_too),
     };
