@@ -2,7 +2,8 @@
  *
  * It owns no socket, clock, thread or file. A host (the agent's node, the simulator, a test) calls
  * it with what happened and the time, and after every call drains serf_next_effect and learns from
- * serf_next_deadline when to call serf_advance. Time is nanoseconds on a clock that never goes
+ * serf_next_deadline when to call serf_advance. A call that comes while effects wait queues its own
+ * behind them. Time is nanoseconds on a clock that never goes
  * back. Everything the member does is a function of these calls and of its seed.
  *
  *     serf_packet(serf, now, &from, datagram);
