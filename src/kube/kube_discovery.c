@@ -115,12 +115,19 @@ static struct entry *entry_new(struct kube_discovery *discovery, struct span set
     return entry;
 }
 
+/* Settings that were wrong are read again: perhaps there was no memory to read them. */
 static struct entry *find_entry(struct kube_discovery *discovery, struct span settings)
 {
     struct entry *entry = discovery->entries;
     while (entry && !span_equal(buffer_span(&entry->settings), settings))
         entry = entry->next;
-    return entry ? entry : entry_new(discovery, settings);
+    if (!entry)
+        return entry_new(discovery, settings);
+    if (entry->wrong) {
+        buffer_reset(&entry->error);
+        entry->wrong = !kube_provider_parse(&entry->provider, settings, &entry->error);
+    }
+    return entry;
 }
 
 /* --- answers --- */
@@ -157,10 +164,11 @@ static void on_answer(void *context)
     }
     if (!endpoints)
         buffer_append_text(&error, asker->error ? asker->error
-                                   : count > 0  ? "out of memory"
+                                   : count > 0  ? ""
                                                 : buffer_text(&entry->error));
+    const char *reason = error.size > 0 ? buffer_text(&error) : "out of memory";
     asker_free(asker);
-    done(its_context, endpoints, endpoints ? count : 0, endpoints ? NULL : buffer_text(&error));
+    done(its_context, endpoints, endpoints ? count : 0, endpoints ? NULL : reason);
     free(endpoints);
     buffer_fini(&error);
 }
