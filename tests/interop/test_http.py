@@ -383,9 +383,10 @@ def test_nobody_listens_without_an_address(cluster):
     assert done.returncode == 1 and "connection refused" in done.stdout
 
 
-@pytest.mark.parametrize("address, reason", [("nohost.invalid", "no such host|misbehaving|timeout"),
-                                             ("127.0.0.1:x", "port")])
+@pytest.mark.parametrize("address, reason", [
+    ("nohost.invalid", "Error starting HTTP listener: .*(no such host|misbehaving|timeout)"),
+    ("127.0.0.1:x", "Invalid http_addr: .*port")])
 def test_an_address_that_is_none_ends_the_start(cluster, address, reason):
     agent = cluster.prepare(OURS, None, f"-http-addr={address}").spawn()
     assert agent.wait_exit(30) == 1
-    assert re.search(f"==> Error starting HTTP listener: .*({reason})", agent.log())
+    assert re.search(f"==> {reason}", agent.log())

@@ -305,6 +305,22 @@ static void unknown_names_are_told_in_one_line(void **state)
     assert_ptr_equal(strchr(buffer_text(&notices), '\n'), buffer_text(&notices) + notices.size - 1);
 }
 
+static void the_name_of_a_flag_is_answered_with_that_of_its_key(void **state)
+{
+    (void)state;
+    char *environment[] = {"SERF_AGENT_ENCRYPT=x",   "SERF_AGENT_ENCRYPT_FILE=/x",
+                           "SERF_AGENT_NODE=a",      "SERF_AGENT_NODE_FILE=a",
+                           "SERF_AGENT_RETRY_MAX=1", NULL};
+    agent_config_environment_notices(environment, take_notice, NULL);
+    assert_starts_with(
+        buffer_text(&notices),
+        "Warning: unknown in the environment: SERF_AGENT_ENCRYPT (-encrypt is "
+        "SERF_AGENT_ENCRYPT_KEY), SERF_AGENT_ENCRYPT_FILE (-encrypt is "
+        "SERF_AGENT_ENCRYPT_KEY_FILE), SERF_AGENT_NODE (-node is SERF_AGENT_NODE_NAME), "
+        "SERF_AGENT_NODE_FILE, SERF_AGENT_RETRY_MAX (-retry-max is "
+        "SERF_AGENT_RETRY_MAX_ATTEMPTS); ");
+}
+
 static void no_secret_of_the_agent_reaches_a_handler(void **state)
 {
     (void)state;
@@ -348,6 +364,7 @@ int main(void)
         TEST(what_kubernetes_sets_for_services_is_ignored),
         TEST(a_tag_may_be_called_port),
         TEST(unknown_names_are_told_in_one_line),
+        TEST(the_name_of_a_flag_is_answered_with_that_of_its_key),
         TEST(no_secret_of_the_agent_reaches_a_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
