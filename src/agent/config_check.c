@@ -306,6 +306,13 @@ bool agent_config_check_syslog(const struct agent_config *config, struct buffer 
     return false;
 }
 
+static void append_source_of(const char *key, const struct agent_config *config, struct buffer *out)
+{
+    for (size_t i = 0; i < config_key_count; i++)
+        if (strcmp(config_keys[i].name, key) == 0)
+            agent_config_append_source(&config_keys[i], config, out);
+}
+
 bool agent_config_check_key(const struct agent_config *config, struct buffer *error)
 {
     if (!config->encrypt_key)
@@ -314,9 +321,11 @@ bool agent_config_check_key(const struct agent_config *config, struct buffer *er
     buffer_init(&key, 1024);
     buffer_init(&reason, 128);
     bool good = key_decode(config->encrypt_key, &key, &reason);
-    if (!good)
-        buffer_printf(error, "Invalid encryption key: %s; `serf keygen` prints a good one",
+    if (!good) {
+        buffer_printf(error, "Invalid encryption key: %s; `serf keygen` prints a good one; from: ",
                       buffer_text(&reason));
+        append_source_of("encrypt_key", config, error);
+    }
     if (key.size > 0)
         OPENSSL_cleanse(key.data, key.size);
     buffer_fini(&key);

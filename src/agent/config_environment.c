@@ -281,8 +281,12 @@ static bool read_secret_file(struct agent_config *config, const struct config_ke
     const char *path = find(environment, name);
     if (!path || !*path)
         return true;
-    if (!value || !*value)
-        return set_from_file(config, key, name, path, error);
+    if (!value || !*value) {
+        config->origin = name;
+        bool good = set_from_file(config, key, name, path, error);
+        config->origin = NULL;
+        return good;
+    }
     buffer_printf(error,
                   "Error in the environment: %s and %.*s are both set; one of them holds the "
                   "value, take the other out",

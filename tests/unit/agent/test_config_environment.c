@@ -120,6 +120,12 @@ static void the_source_of_a_value_is_its_variable(void **state)
             agent_config_append_source(&config_keys[i], &config, &error);
     assert_string_equal(buffer_text(&error), "SERF_AGENT_PROFILE");
     agent_config_fini(&config);
+    load_over("{}", "SERF_AGENT_ENCRYPT_KEY_FILE", write_test_file("key", "wrong"));
+    buffer_reset(&error);
+    assert_false(agent_config_check_key(&config, &error));
+    assert_contains(buffer_text(&error), "; from: SERF_AGENT_ENCRYPT_KEY_FILE");
+    assert_null(strstr(buffer_text(&error), "wrong"));
+    agent_config_fini(&config);
 }
 
 static void a_pod_s_address_is_advertised_whatever_it_looks_like(void **state)
