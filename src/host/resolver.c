@@ -314,15 +314,17 @@ static void gather(struct lookup *lookup)
         lookup->addresses_left_out |= lookup->targets[i].left_out;
 }
 
+/* Why there is no address, or not one of each host that a service has; else nothing. */
 static void write_error(const struct lookup *lookup, struct buffer *error)
 {
-    const char *host = lookup->host;
-    int status = lookup->status;
-    if (lookup->targets_asked) {
-        host = lookup->targets[0].host;
-        status = lookup->targets[0].lookup ? TIMED_OUT : lookup->targets[0].status;
-    }
-    buffer_printf(error, "lookup %s: %s", host, status_text(status));
+    const struct target *lost = lookup->targets_asked ? lookup->targets : NULL;
+    while (lost && lost < lookup->targets + lookup->target_count && lost->count > 0)
+        lost++;
+    if (lost && lost < lookup->targets + lookup->target_count)
+        buffer_printf(error, "lookup %s: %s", lost->host,
+                      status_text(lost->lookup ? TIMED_OUT : lost->status));
+    else if (lookup->count == 0)
+        buffer_printf(error, "lookup %s: %s", lookup->host, status_text(lookup->status));
 }
 
 static void warn_of_limits(const struct lookup *lookup)
@@ -352,11 +354,11 @@ static void deliver(struct lookup *lookup)
     struct endpoint *endpoints = lookup->endpoints;
     size_t count = lookup->count;
     buffer_init(&error, 2 * HOST_NAME_SIZE_MAX);
-    if (count == 0)
-        write_error(lookup, &error);
+    write_error(lookup, &error);
+    bool failed = count == 0 || error.size > 0;
     lookup->endpoints = NULL;
     lookup_free(lookup);
-    done(context, endpoints, count, count == 0 ? buffer_text(&error) : NULL);
+    done(context, endpoints, count, failed ? buffer_text(&error) : NULL);
     buffer_fini(&error);
     free(endpoints);
 }

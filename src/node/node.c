@@ -52,8 +52,11 @@ static void on_resolved(void *context, const struct endpoint *endpoints, size_t 
     if (resolve->next)
         resolve->next->link = resolve->link;
     free(resolve);
-    if (node_enter(node))
-        serf_resolved(node->serf, loop_now(), request, endpoints, count, error);
+    if (node_enter(node)) {
+        bool in_part = count > 0 && error;
+        (in_part ? serf_resolved_in_part : serf_resolved)(node->serf, loop_now(), request,
+                                                          endpoints, count, error);
+    }
     node_leave_entry(node);
 }
 

@@ -107,6 +107,10 @@ void serf_stream_ended(struct serf *serf, uint64_t now, uint32_t stream);
  * "lookup nohost: no such host". */
 void serf_resolved(struct serf *serf, uint64_t now, uint32_t request,
                    const struct endpoint *endpoints, size_t count, const char *error);
+/* The same where others could not be looked up, and why: these endpoints are asked, but to reach
+ * nobody but oneself among them does not mean that there is nobody else. */
+void serf_resolved_in_part(struct serf *serf, uint64_t now, uint32_t request,
+                           const struct endpoint *endpoints, size_t count, const char *error);
 
 /* Lets every timer that is due fire. */
 void serf_advance(struct serf *serf, uint64_t now);

@@ -141,6 +141,13 @@ void serf_resolved(struct serf *serf, uint64_t now, uint32_t request,
     write_down("request %u: %zu %s; ", request, count, error ? error : "");
 }
 
+void serf_resolved_in_part(struct serf *serf, uint64_t now, uint32_t request,
+                           const struct endpoint *endpoints, size_t count, const char *error)
+{
+    write_down("in part: ");
+    serf_resolved(serf, now, request, endpoints, count, error);
+}
+
 void serf_advance(struct serf *serf, uint64_t now)
 {
     input(serf, now);

@@ -495,6 +495,11 @@ static void a_provider_is_asked(void **state)
     world.discovered(world.discovered_context, &found, 1, NULL);
     assert_non_null(strstr(fake.diary, "request 5: 1 ; "));
     assert_int_equal(fake.answer.port, 7001);
+    fake_say(provider_effect());
+    poke();
+    assert_true(loop_until(world.loop, &world.tellings, 2));
+    world.discovered(world.discovered_context, &found, 1, "the rest is lost");
+    assert_non_null(strstr(fake.diary, "in part: request 5: 1 the rest is lost; "));
 }
 
 static void without_providers_that_is_the_answer(void **state)
