@@ -191,12 +191,12 @@ static void warn_of_limits(struct entry *entry)
         (!entry->found.left_out && entry->more.size == 0))
         return;
     buffer_init(&text, ERROR_SIZE_MAX);
-    if (entry->found.count == KUBE_ADDRESSES_MAX)
-        buffer_printf(&text, "more than %d addresses", KUBE_ADDRESSES_MAX);
-    else
-        buffer_printf(&text, "more than %d items", KUBE_PAGES_MAX * KUBE_PAGE_SIZE);
-    buffer_printf(&text, " are found by '%.*s': the rest is left out; a narrower selector helps",
-                  SPAN_PRINT(buffer_span(&entry->settings)));
+    bool full = entry->found.count == KUBE_ADDRESSES_MAX;
+    buffer_printf(&text, "'%.*s' finds more than %d %s: the rest is left out%s",
+                  SPAN_PRINT(buffer_span(&entry->settings)),
+                  full ? KUBE_ADDRESSES_MAX : KUBE_PAGES_MAX * KUBE_PAGE_SIZE,
+                  full ? "addresses" : "objects",
+                  entry->provider.service ? "" : "; a narrower label_selector avoids that");
     entry->warned = !text.failed;
     if (entry->warned)
         discovery->warn(discovery->warn_context, buffer_text(&text));

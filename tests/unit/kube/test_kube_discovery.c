@@ -129,8 +129,8 @@ static void pages_without_end_are_left_at_a_limit(void **state)
     assert_int_equal(server.requests, KUBE_PAGES_MAX);
     assert_int_equal(outcome.endpoint_count, 1);
     assert_int_equal(warnings, 1);
-    assert_string_equal(warning, "more than 3200 items are found by 'provider=k8s': the rest is "
-                                 "left out; a narrower selector helps");
+    assert_string_equal(warning, "'provider=k8s' finds more than 3200 objects: the rest is left "
+                                 "out; a narrower label_selector avoids that");
 }
 
 static void that_addresses_are_left_out_is_told_once(void **state)
@@ -152,8 +152,8 @@ static void that_addresses_are_left_out_is_told_once(void **state)
     assert_int_equal(server.requests, 3);
     assert_int_equal(outcome.endpoint_count, KUBE_ADDRESSES_MAX);
     assert_int_equal(warnings, 1);
-    assert_string_equal(warning, "more than 1024 addresses are found by 'provider=k8s': the rest "
-                                 "is left out; a narrower selector helps");
+    assert_string_equal(warning, "'provider=k8s' finds more than 1024 addresses: the rest is left "
+                                 "out; a narrower label_selector avoids that");
     kube_discovery_free(discovery);
     discovery = NULL;
     buffer_fini(&page);
