@@ -294,6 +294,20 @@ static bool read_secret_file(struct agent_config *config, const struct config_ke
     return false;
 }
 
+/* Whether the variable is the key's flag in the form of a key, "SERF_AGENT_ENCRYPT". */
+static bool is_flag_of(struct span variable, const struct config_key *key)
+{
+    size_t size = key->flag ? strlen(key->flag) : 0;
+    if (size == 0 || !starts_with(variable, PREFIX) || variable.size < PREFIX_SIZE + size)
+        return false;
+    struct span rest = span_from(variable, PREFIX_SIZE);
+    for (size_t i = 0; i < size; i++)
+        if (rest.data[i] != (key->flag[i] == '-' ? '_' : toupper((unsigned char)key->flag[i])))
+            return false;
+    rest = span_from(rest, size);
+    return rest.size == 0 || (key->secret && span_equal_text(rest, FILE_END));
+}
+
 bool agent_config_variable_is_secret(const char *variable)
 {
     char name[NAME_SIZE_MAX];
@@ -301,7 +315,8 @@ bool agent_config_variable_is_secret(const char *variable)
         if (!config_keys[i].secret)
             continue;
         variable_name(&config_keys[i], "", name);
-        if (span_equal_text(name_of(variable), name))
+        if (span_equal_text(name_of(variable), name) ||
+            is_flag_of(name_of(variable), &config_keys[i]))
             return true;
     }
     return false;
@@ -396,20 +411,6 @@ static bool is_known(struct span variable)
             return true;
     }
     return false;
-}
-
-/* Whether the variable is the key's flag in the form of a key, "SERF_AGENT_ENCRYPT". */
-static bool is_flag_of(struct span variable, const struct config_key *key)
-{
-    struct span rest = span_from(variable, PREFIX_SIZE);
-    size_t size = key->flag ? strlen(key->flag) : 0;
-    if (size == 0 || rest.size < size)
-        return false;
-    for (size_t i = 0; i < size; i++)
-        if (rest.data[i] != (key->flag[i] == '-' ? '_' : toupper((unsigned char)key->flag[i])))
-            return false;
-    rest = span_from(rest, size);
-    return rest.size == 0 || (key->secret && span_equal_text(rest, FILE_END));
 }
 
 /* Flags and keys often have different names: a key that is meant to encrypt must not be missed. */

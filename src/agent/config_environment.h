@@ -25,8 +25,8 @@ bool agent_config_read_environment(struct agent_config *config, char *const *env
 void agent_config_environment_notices(char *const *environment, config_notice *notice,
                                       void *context);
 
-/* Whether this variable, "NAME=value", holds a secret of the agent's: such a one is not for event
- * handlers. */
+/* Whether this variable, "NAME=value", holds a secret of the agent's, or was meant to, under the
+ * name of a flag: such a one is not for event handlers. */
 bool agent_config_variable_is_secret(const char *variable);
 
 #endif

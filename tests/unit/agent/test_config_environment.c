@@ -333,6 +333,7 @@ static void no_secret_of_the_agent_reaches_a_handler(void **state)
     struct text_map tags = {NULL, 0};
     setenv("SERF_AGENT_ENCRYPT_KEY", "precious", 1);
     setenv("SERF_AGENT_RPC_AUTH", "jewel", 1);
+    setenv("SERF_AGENT_ENCRYPT", "gold", 1); /* which is no setting, but was meant to be one */
     setenv("SERF_AGENT_NODE_NAME", "n1", 1);
     struct handler_event *event = handler_event_empty(MEMBER_EVENT_JOIN);
     char **environment = handler_environment(event, "n1", &tags, &error);
@@ -340,6 +341,7 @@ static void no_secret_of_the_agent_reaches_a_handler(void **state)
     for (char **variable = environment; *variable; variable++) {
         assert_null(strstr(*variable, "precious"));
         assert_null(strstr(*variable, "jewel"));
+        assert_null(strstr(*variable, "gold"));
         name_seen |= strcmp(*variable, "SERF_AGENT_NODE_NAME=n1") == 0;
     }
     assert_true(name_seen);
@@ -347,6 +349,7 @@ static void no_secret_of_the_agent_reaches_a_handler(void **state)
     handler_event_release(event);
     unsetenv("SERF_AGENT_ENCRYPT_KEY");
     unsetenv("SERF_AGENT_RPC_AUTH");
+    unsetenv("SERF_AGENT_ENCRYPT");
     unsetenv("SERF_AGENT_NODE_NAME");
 }
 
