@@ -18,13 +18,14 @@ from localcluster.namespaces import NamespacesImpossible
 from localcluster.pods import NAME_ALPHABET
 
 from bed.api_service import ApiService
-from bed.flavours import SEED
+from bed.flavours import KEYRING, KEYRING_SECRET, SEED, allowed, pod_labels
 from bed.name_service import NameService, OddNameService, write_resolver_file
 from bed.network import ClusterNetwork, has_ipv6
 from bed.pod import Pod
 
 PUBLISH_STEP_SECONDS = 0.1
 TEMPLATE_HASH = "7d4b9c6f5d"
+JOB_NUMBER = "29141220"  # the minute that it was due
 
 
 class Bed(Cluster):
@@ -76,8 +77,9 @@ class Bed(Cluster):
             self.names = OddNameService(self.directory, address)
         elif self.flavour.members:
             self.names = NameService(self.directory, address, remember, records)
-        if self.flavour.asks_api:
+        if self.flavour.has_api_server:
             self.api = ApiService(self.directory, self.network.api_server)
+            self.api.allow(allowed(self.flavour.folder))
 
     def _try_mounts(self):
         """Pods have a file of their own in place of the machine's; not every machine lets us."""
@@ -99,9 +101,8 @@ class Bed(Cluster):
             self.network.remove(probe)
 
     def mounts(self):
-        """(file or folder of the machine, where a pod has it) for each."""
-        return [(str(self.resolver_file), "/etc/resolv.conf"),
-                *(self.api.mounts() if self.api else ())]
+        """(file or folder of the machine, where each container has it) for each."""
+        return [(str(self.resolver_file), "/etc/resolv.conf")]
 
     def next_index(self):
         return next(self._indexes)
@@ -111,20 +112,30 @@ class Bed(Cluster):
     def _random_part(self):
         return "".join(self.random.choices(NAME_ALPHABET, k=5))
 
-    def _new_name(self):
-        if self.flavour.stable_names:
+    def _new_name(self, flavour):
+        if flavour.stable_names:
             taken = {pod.name for pod in self.pods}
             return next(name for name in map("serf-{}".format, itertools.count())
                         if name not in taken)
-        middle = f"{TEMPLATE_HASH}-" if self.flavour.controller == "Deployment" else ""
-        return f"serf-{middle}{self._random_part()}"
+        owner = {"Deployment": f"serf-{TEMPLATE_HASH}", "Job": f"{flavour.name}-{JOB_NUMBER}"}
+        return f"{owner.get(flavour.controller, 'serf')}-{self._random_part()}"
+
+    # --- the keyring's Secret ---
+
+    def set_keys(self, keys):
+        """Pods of an encrypted flavour that are started from now on have these."""
+        self.api.set_secret(KEYRING_SECRET, {KEYRING: json.dumps(keys)})
+
+    def keys(self):
+        return json.loads(self.api.secret(KEYRING_SECRET)[KEYRING])
 
     # --- starting ---
 
     def make(self, program=OURS, name=None, address=None, flavour=None):
         """A pod that does not run yet: it has its network, and nothing else."""
-        pod = Pod(self, program, name or self._new_name(), address or self.network.new_address(),
-                  flavour or self.flavour)
+        flavour = flavour or self.flavour
+        pod = Pod(self, program, name or self._new_name(flavour),
+                  address or self.network.new_address(), flavour)
         self.network.add(pod)
         self.pods.append(pod)
         self.agents.append(pod)
@@ -169,7 +180,7 @@ class Bed(Cluster):
         if self.names and self.flavour.members:
             self.names.publish(self.flavour.members, addresses)
         if self.api:
-            self.api.publish({pod.name: pod.host for pod in self.endpoints})
+            self.api.publish(pod_labels(), {pod.name: pod.host for pod in self.endpoints})
 
     # --- ending ---
 
