@@ -8,8 +8,8 @@ import pytest
 from agents import OURS, environment, run, wait_until
 from containers import version
 from manifests import FOLDER, containers_of, must, parse, pod_of, problems, require_tools, tool
-from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_policy,
-                            check_probes, check_rotation, keys_of_the_agent, members_policy,
+from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_grace,
+                            check_policy, check_probes, check_rotation, keys_of_the_agent, members_policy,
                             service_of, settings, workload)
 from test_pods import POD, for_this_machine
 
@@ -64,6 +64,17 @@ def test_pods_are_restricted(rendered):
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["image"] == f"cserf:{version()}"
         assert "cpu" not in container["resources"]["limits"]
+
+
+def test_a_pod_has_the_time_to_leave(rendered):
+    assert check_grace(rendered) == 15
+
+
+@pytest.mark.parametrize("leave, seconds", [("40s", 40), ("2m", 120), ("1m08s", 68)])
+def test_the_grace_period_follows_the_leave_timeout(leave, seconds):
+    objects = parse(must("helm", "template", "my", CHART, *ROTATION,
+                         f"--set=settings.leave_timeout={leave}"))
+    assert check_grace(objects) == seconds
 
 
 def test_only_gossip_and_http_are_exposed(rendered):
@@ -209,6 +220,8 @@ def test_a_changed_setting_rolls_the_pods():
     (["--set=discovery=mdns"], "discovery"),
     (["--set=settings.bind=:7947"], "bind"),
     (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
+    (["--set=settings.leave_timeout=500ms"], "leave_timeout"),
+    (["--set=settings.leave_timeout=null"], "leave_timeout"),
 ])
 def test_values_that_make_no_sense_are_refused(words, reason):
     done = tool("helm", "template", "my", CHART, *words)

@@ -130,9 +130,17 @@ def test_memory_is_limited_and_the_processor_is_not(built, name):
 
 @pytest.mark.parametrize("name", BUILT)
 def test_a_pod_has_the_time_to_leave(built, name):
-    pod = workload(built[name])["spec"]["template"]["spec"]
-    leave = int(settings(built[name])["SERF_AGENT_LEAVE_TIMEOUT"].removesuffix("s"))
-    assert pod["terminationGracePeriodSeconds"] == leave + 15
+    check_grace(built[name])
+
+
+def check_grace(objects):
+    """The leave timeout and 15 s more, the job's pod and that of `helm test` too."""
+    leave = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", settings(objects)["SERF_AGENT_LEAVE_TIMEOUT"])
+    seconds = 60 * int(leave[1] or 0) + int(leave[2] or 0)
+    periods = {item["kind"]: pod_of(item)["spec"]["terminationGracePeriodSeconds"]
+               for item in objects if pod_of(item)}
+    assert periods and set(periods.values()) == {seconds + 15}, periods
+    return seconds
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -387,7 +395,6 @@ def check_rotating_member(objects, pod):
     assert job["SERF_AGENT_TAG_PURPOSE"] == "key-rotation"
     assert not job["SERF_AGENT_SNAPSHOT_PATH"]
     assert job["SERF_AGENT_KEYRING_SOURCE"] == member["SERF_AGENT_KEYRING_SOURCE"]
-    assert pod["terminationGracePeriodSeconds"] >= 30
 
 
 def selectors_of(objects):
