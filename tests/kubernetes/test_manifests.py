@@ -133,6 +133,14 @@ def test_a_pod_has_the_time_to_leave(built, name):
     check_grace(built[name])
 
 
+@pytest.mark.parametrize("name", SEED[1:])
+def test_the_seed_s_pods_have_the_time_to_leave_that_the_agent_takes_by_default(name):
+    source = (REPOSITORY / "src/agent/config.c").read_text("utf-8")
+    leave = int(re.search(r"\.leave_timeout = (\d+) \* second", source)[1])
+    (item,) = parse(seed(name))
+    assert pod_of(item)["spec"]["terminationGracePeriodSeconds"] == leave + 15
+
+
 def check_grace(objects):
     """The leave timeout and 15 s more, the job's pod and that of `helm test` too."""
     leave = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", settings(objects)["SERF_AGENT_LEAVE_TIMEOUT"])
