@@ -9,8 +9,8 @@ from agents import OURS, environment, run, wait_until
 from containers import version
 from manifests import FOLDER, containers_of, must, parse, pod_of, problems, require_tools, tool
 from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_grace,
-                            check_policy, check_probes, check_rotation, keys_of_the_agent, members_policy,
-                            service_of, settings, workload)
+                            check_policy, check_probes, check_replacing, check_rotation, check_spread,
+                            keys_of_the_agent, members_policy, service_of, settings, workload)
 from test_pods import POD, for_this_machine
 
 CHART = FOLDER / "helm/serf"
@@ -75,6 +75,12 @@ def test_the_grace_period_follows_the_leave_timeout(leave, seconds):
     objects = parse(must("helm", "template", "my", CHART, *ROTATION,
                          f"--set=settings.leave_timeout={leave}"))
     assert check_grace(objects) == seconds
+
+
+def test_updates_and_evictions_keep_the_cluster_whole(rendered):
+    check_replacing(rendered)
+    if workload(rendered)["kind"] != "DaemonSet":
+        check_spread(rendered)
 
 
 def test_only_gossip_and_http_are_exposed(rendered):

@@ -152,6 +152,54 @@ def check_grace(objects):
 
 
 @pytest.mark.parametrize("name", BUILT)
+def test_updates_and_evictions_keep_the_cluster_whole(built, name):
+    check_replacing(built[name])
+
+
+def check_replacing(objects):
+    """One more before one less, or one at a time where there can't be one more; and pods spread, each
+    generation by itself."""
+    item = workload(objects)
+    kind, spec = item["kind"], item["spec"]
+    assert spec["minReadySeconds"] >= 10
+    if kind == "Deployment":
+        assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    if kind == "DaemonSet":
+        assert spec["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 1}
+    budgets = [item["spec"]["maxUnavailable"] for item in objects
+               if item["kind"] == "PodDisruptionBudget"]
+    assert budgets == ([] if kind == "DaemonSet" else [1])
+    generation = {"Deployment": "pod-template-hash", "StatefulSet": "controller-revision-hash"}
+    for spread in spec["template"]["spec"].get("topologySpreadConstraints", []):
+        assert spread["matchLabelKeys"] == [generation[kind]]
+
+
+def test_members_spread_over_zones_and_nodes(built):
+    for name in ("base", "overlays/statefulset"):
+        check_spread(built[name])
+
+
+def check_spread(objects):
+    spread = workload(objects)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [entry["topologyKey"] for entry in spread] == ["topology.kubernetes.io/zone",
+                                                          "kubernetes.io/hostname"]
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_services_have_addresses_of_both_families_where_there_are_two(built, name):
+    assert {item["spec"]["ipFamilyPolicy"] for item in built[name]
+            if item["kind"] == "Service"} == {"PreferDualStack"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_names_that_never_come_back_are_forgotten_early(built, name):
+    values = settings(built[name])
+    early = workload(built[name])["kind"] == "Deployment"
+    assert [values[f"SERF_AGENT_{timeout}_TIMEOUT"] for timeout in ("RECONNECT", "TOMBSTONE")] == (
+        ["15m", "1h"] if early else ["24h", "24h"])
+
+
+@pytest.mark.parametrize("name", BUILT)
 def test_only_gossip_and_http_are_exposed(built, name):
     check_exposure(built[name])
 
