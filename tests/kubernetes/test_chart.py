@@ -10,7 +10,7 @@ from containers import version
 from manifests import FOLDER, containers_of, must, parse, pod_of, problems, require_tools, tool
 from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_grace,
                             check_policy, check_probes, check_replacing, check_rotation, check_spread,
-                            keys_of_the_agent, members_policy, service_of, settings, workload)
+                            check_timeouts, keys_of_the_agent, members_policy, service_of, settings, workload)
 from test_pods import POD, for_this_machine
 
 CHART = FOLDER / "helm/serf"
@@ -190,6 +190,15 @@ def test_numbers_and_lists_are_written_as_the_agent_reads_them():
     assert data["SERF_AGENT_USER_EVENT_SIZE_LIMIT"] == "1000"
     assert data["SERF_AGENT_RETRY_JOIN"] == "a\nb"
     assert data["SERF_AGENT_TAG_DC"] == "east"
+
+
+def test_names_that_never_come_back_are_forgotten_early(rendered):
+    check_timeouts(rendered)
+
+
+def test_how_early_can_be_chosen():
+    objects = parse(must("helm", "template", "my", CHART, "--set=settings.tombstone_timeout=5m"))
+    assert settings(objects)["SERF_AGENT_TOMBSTONE_TIMEOUT"] == "5m"
 
 
 def test_the_label_is_made_of_namespace_and_name_and_can_be_kept():

@@ -193,8 +193,11 @@ def test_services_have_addresses_of_both_families_where_there_are_two(built, nam
 
 @pytest.mark.parametrize("name", BUILT)
 def test_names_that_never_come_back_are_forgotten_early(built, name):
-    values = settings(built[name])
-    early = workload(built[name])["kind"] == "Deployment"
+    check_timeouts(built[name])
+
+
+def check_timeouts(objects):
+    values, early = settings(objects), workload(objects)["kind"] == "Deployment"
     assert [values[f"SERF_AGENT_{timeout}_TIMEOUT"] for timeout in ("RECONNECT", "TOMBSTONE")] == (
         ["15m", "1h"] if early else ["24h", "24h"])
 
