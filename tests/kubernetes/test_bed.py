@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from agents import wait_until
-from bed.flavours import API, BASE, ENCRYPTED, FLAVOURS, JOB, KEYRING_SECRET, SEED, STATEFUL, \
-    allowed, pod_fields, pod_labels
+from bed.flavours import API, BASE, ENCRYPTED, FLAVOURS, FROM_SEED, JOB, KEYRING_SECRET, SEED, \
+    STATEFUL, allowed, pod_fields, pod_labels
 from bed.name_service import TYPE_A, TYPE_AAAA, TYPE_SRV, NameService, OddNameService, ask, \
     full_name, service_records, srv_name
 from bed.network import FAMILIES, ClusterNetwork, has_ipv6
@@ -237,7 +237,7 @@ def rendered(flavour):
     return parse(must("kubectl", "kustomize", f"kubernetes/{flavour.folder}"))
 
 
-@pytest.mark.parametrize("flavour", [BASE, STATEFUL, API, ENCRYPTED, JOB],
+@pytest.mark.parametrize("flavour", [BASE, STATEFUL, API, FROM_SEED, ENCRYPTED, JOB],
                          ids=lambda flavour: flavour.name)
 def test_settings_are_those_that_kubectl_renders(flavour):
     objects, kind = rendered(flavour), "CronJob" if flavour is JOB else None

@@ -18,7 +18,7 @@ from localcluster.namespaces import NamespacesImpossible
 from localcluster.pods import NAME_ALPHABET
 
 from bed.api_service import ApiService
-from bed.flavours import KEYRING, KEYRING_SECRET, SEED, allowed, pod_labels
+from bed.flavours import KEYRING, KEYRING_SECRET, SEED, SEED_SERVICE, allowed, pod_labels
 from bed.name_service import NameService, OddNameService, write_resolver_file
 from bed.network import ClusterNetwork, has_ipv6
 from bed.pod import Pod
@@ -76,7 +76,8 @@ class Bed(Cluster):
         if odd_names:
             self.names = OddNameService(self.directory, address)
         elif self.flavour.members:
-            self.names = NameService(self.directory, address, remember, records)
+            self.names = NameService(self.directory, address, remember, records,
+                                     {SEED_SERVICE: self.network.service})
         if self.flavour.has_api_server:
             self.api = ApiService(self.directory, self.network.api_server)
             self.api.allow(allowed(self.flavour.folder))
@@ -174,11 +175,12 @@ class Bed(Cluster):
                 time.sleep(PUBLISH_STEP_SECONDS)
 
     def set_endpoints(self, pods):
+        """The Service of the walk-through leads to its pods, the headless one to the others."""
         self.endpoints = list(pods)
-        addresses = [pod.host for pod in self.endpoints]
-        self.network.set_service(addresses)
+        self.network.set_service([pod.host for pod in self.endpoints if not pod.flavour.folder])
         if self.names and self.flavour.members:
-            self.names.publish(self.flavour.members, addresses)
+            self.names.publish(self.flavour.members, [pod.host for pod in self.endpoints
+                                                      if pod.flavour.folder])
         if self.api:
             self.api.publish(pod_labels(), {pod.name: pod.host for pod in self.endpoints})
 
@@ -225,10 +227,10 @@ class Bed(Cluster):
         if pod.flavour.has_probes:
             wait_until(pod.ready, AGREE_SECONDS, f"{pod} is ready")
 
-    def roll(self, pods=None):
+    def roll(self, pods=None, min_ready_seconds=0):
         """All pods, or these. A Deployment with maxSurge 1 and maxUnavailable 0: one more, and when it
-        is ready one less, which nobody waits for; a StatefulSet the other way round, under the same
-        names. Returns those that came."""
+        is ready, for so long, one less, which nobody waits for; a StatefulSet the other way round, under
+        the same names. Returns those that came."""
         leaving, before = [], list(self.pods)
         for old in before if pods is None else pods:
             if self.flavour.stable_names:
@@ -236,6 +238,7 @@ class Bed(Cluster):
                 self.wait_ready(self.create(names=[old.name])[0])
             else:
                 self.wait_ready(self.create()[0])
+                time.sleep(min_ready_seconds)
                 self.ask_to_end([old])
                 leaving.append(old)
         self.wait_ended(leaving)

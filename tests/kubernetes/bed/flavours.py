@@ -13,6 +13,7 @@ from localcluster import pods
 
 FOLDER = REPOSITORY / "kubernetes"
 NAMESPACE = "default"
+SEED_SERVICE = "serf"  # in kubernetes/serf-service.yml
 DEPLOYMENT = "base/deployment.yaml"
 ROTATION = "components/key-rotation/cronjob.yaml"
 KEYRING_SECRET, KEYRING = "serf-keyring", "keyring.json"  # as docs/kubernetes.md has them made
@@ -77,6 +78,10 @@ def containers(workload):
     pod = _template(workload)["spec"]
     return {container["name"]: container
             for container in (*pod.get("initContainers", []), *pod["containers"])}
+
+
+def min_ready_seconds():
+    return _read(DEPLOYMENT)["spec"]["minReadySeconds"]
 
 
 def pod_labels(workload=DEPLOYMENT):
@@ -172,6 +177,7 @@ BASE = Flavour("base", "Deployment", "base", "serf-members")
 STATEFUL = Flavour("statefulset", "StatefulSet", "overlays/statefulset", "serf-members")
 API = Flavour("api", "Deployment", "overlays/api-discovery", asks_api=True)
 FLAVOURS = {flavour.name: flavour for flavour in (SEED, BASE, STATEFUL, API)}
-# The base but for the keys, so it is not among those that every test goes through.
+# Not among those that every test goes through: the way to the base, and the base but for the keys.
+FROM_SEED = Flavour("from-seed", "Deployment", "overlays/from-seed", "serf-members")
 ENCRYPTED = Flavour("encrypted", "Deployment", "overlays/encrypted", "serf-members", encrypted=True)
 JOB = replace(ENCRYPTED, name="serf-key-rotation", controller="Job", workload=ROTATION)
