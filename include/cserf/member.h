@@ -74,6 +74,12 @@ CSERF_API void cserf_config_set_label(struct cserf_config *config, const char *l
 CSERF_API void cserf_config_set_snapshot(struct cserf_config *config, const char *path,
                                          bool rejoin_after_leave);
 
+/* Whether cserf_member_retry_join goes on for life once it has found others, now and then (about
+ * once a minute for each member, less often in a large cluster), so that clusters which formed
+ * apart become one. Default: only with a label or a key, since an address that was given to
+ * somebody else would merge two clusters that have nothing to do with each other. */
+CSERF_API void cserf_config_set_retry_watch(struct cserf_config *config, bool watch);
+
 /* Joins and leaves within `period_ms` come together, each member's last one only, or earlier after
  * `quiet_ms` without any. Default: none, they come at once. */
 CSERF_API void cserf_config_set_coalescing(struct cserf_config *config, uint32_t period_ms,
@@ -140,7 +146,8 @@ CSERF_API enum cserf_code cserf_member_join(struct cserf_member *member,
                                             struct cserf_error *error);
 
 /* Joins, tries again every `interval_ms` until it works, and keeps looking while the member is
- * alone: what a service should do at its start. max_attempts 0: for ever; otherwise
+ * alone, or for life: see cserf_config_set_retry_watch. That is what a service should do at its
+ * start. max_attempts 0: for ever; otherwise
  * CSERF_EVENT_STOPPED comes after so many that failed. Called again, it begins anew with these
  * addresses in place of the earlier ones; without any (count 0) the search is over. */
 CSERF_API enum cserf_code cserf_member_retry_join(struct cserf_member *member,

@@ -2,6 +2,7 @@
  * look for the first. Where its message names a mistake but no way out, one is added behind it. */
 #include "config_check.h"
 
+#include "agent_address.h"
 #include "duration.h"
 #include "event_handlers.h"
 #include "handler_spec.h"
@@ -10,6 +11,7 @@
 #include "keyring_file.h"
 #include "kube_provider.h"
 #include "log.h"
+#include "resolver.h"
 #include "system_log.h"
 
 #include <ctype.h>
@@ -193,10 +195,34 @@ static bool check_address(const char *key, const char *address, struct buffer *e
 static bool check_addresses(const char *key, const struct text_list *addresses,
                             struct buffer *error)
 {
+    if (addresses->count > JOIN_ADDRESSES_MAX) {
+        buffer_printf(error,
+                      "Invalid %s: it has %zu addresses, of %d at most; a name may stand for "
+                      "many",
+                      key, addresses->count, JOIN_ADDRESSES_MAX);
+        return false;
+    }
     for (size_t i = 0; i < addresses->count; i++)
         if (!check_address(key, addresses->values[i], error))
             return false;
     return true;
+}
+
+/* Whether the host exists is seen when the server starts. */
+static bool check_http(const struct agent_config *config, struct buffer *error)
+{
+    struct buffer host, reason;
+    uint16_t port;
+    if (!config->http_addr)
+        return true;
+    buffer_init(&host, HOST_NAME_SIZE_MAX);
+    buffer_init(&reason, ERROR_SIZE_MAX);
+    bool good = address_split(config->http_addr, &host, &port, &reason);
+    if (!good)
+        buffer_printf(error, "Invalid http_addr: %s", buffer_text(&reason));
+    buffer_fini(&host);
+    buffer_fini(&reason);
+    return good;
 }
 
 bool agent_config_check(const struct agent_config *config, struct buffer *error)
@@ -207,7 +233,7 @@ bool agent_config_check(const struct agent_config *config, struct buffer *error)
     return check_handlers(config, error) && check_interface("", config->interface, error) &&
            check_mdns(config, error) && check_durations(config, error) &&
            check_addresses("start_join", &config->start_join, error) &&
-           check_addresses("retry_join", &config->retry_join, error);
+           check_addresses("retry_join", &config->retry_join, error) && check_http(config, error);
 }
 
 /* --- notices --- */
@@ -280,6 +306,13 @@ bool agent_config_check_syslog(const struct agent_config *config, struct buffer 
     return false;
 }
 
+static void append_source_of(const char *key, const struct agent_config *config, struct buffer *out)
+{
+    for (size_t i = 0; i < config_key_count; i++)
+        if (strcmp(config_keys[i].name, key) == 0)
+            agent_config_append_source(&config_keys[i], config, out);
+}
+
 bool agent_config_check_key(const struct agent_config *config, struct buffer *error)
 {
     if (!config->encrypt_key)
@@ -288,9 +321,11 @@ bool agent_config_check_key(const struct agent_config *config, struct buffer *er
     buffer_init(&key, 1024);
     buffer_init(&reason, 128);
     bool good = key_decode(config->encrypt_key, &key, &reason);
-    if (!good)
-        buffer_printf(error, "Invalid encryption key: %s; `serf keygen` prints a good one",
+    if (!good) {
+        buffer_printf(error, "Invalid encryption key: %s; `serf keygen` prints a good one; from: ",
                       buffer_text(&reason));
+        append_source_of("encrypt_key", config, error);
+    }
     if (key.size > 0)
         OPENSSL_cleanse(key.data, key.size);
     buffer_fini(&key);

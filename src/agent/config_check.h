@@ -8,8 +8,9 @@
 
 typedef void config_notice(void *context, const char *text);
 
-/* Steps 5 to 7: event handler filters, interfaces; label and verification; join addresses that name
- * a provider or a service. False with one line in `error`. */
+/* Steps 5 to 7: event handler filters, interfaces; label and verification; the number of join
+ * addresses, and those that name a provider or a service; the form of the HTTP address. False with
+ * one line in `error`. */
 bool agent_config_check(const struct agent_config *config, struct buffer *error);
 
 /* Of a configuration that was checked. */

@@ -281,13 +281,31 @@ static bool read_secret_file(struct agent_config *config, const struct config_ke
     const char *path = find(environment, name);
     if (!path || !*path)
         return true;
-    if (!value || !*value)
-        return set_from_file(config, key, name, path, error);
+    if (!value || !*value) {
+        config->origin = name;
+        bool good = set_from_file(config, key, name, path, error);
+        config->origin = NULL;
+        return good;
+    }
     buffer_printf(error,
                   "Error in the environment: %s and %.*s are both set; one of them holds the "
                   "value, take the other out",
                   name, (int)(strlen(name) - strlen(FILE_END)), name);
     return false;
+}
+
+/* Whether the variable is the key's flag in the form of a key, "SERF_AGENT_ENCRYPT". */
+static bool is_flag_of(struct span variable, const struct config_key *key)
+{
+    size_t size = key->flag ? strlen(key->flag) : 0;
+    if (size == 0 || !starts_with(variable, PREFIX) || variable.size < PREFIX_SIZE + size)
+        return false;
+    struct span rest = span_from(variable, PREFIX_SIZE);
+    for (size_t i = 0; i < size; i++)
+        if (rest.data[i] != (key->flag[i] == '-' ? '_' : toupper((unsigned char)key->flag[i])))
+            return false;
+    rest = span_from(rest, size);
+    return rest.size == 0 || (key->secret && span_equal_text(rest, FILE_END));
 }
 
 bool agent_config_variable_is_secret(const char *variable)
@@ -297,7 +315,8 @@ bool agent_config_variable_is_secret(const char *variable)
         if (!config_keys[i].secret)
             continue;
         variable_name(&config_keys[i], "", name);
-        if (span_equal_text(name_of(variable), name))
+        if (span_equal_text(name_of(variable), name) ||
+            is_flag_of(name_of(variable), &config_keys[i]))
             return true;
     }
     return false;
@@ -394,6 +413,20 @@ static bool is_known(struct span variable)
     return false;
 }
 
+/* Flags and keys often have different names: a key that is meant to encrypt must not be missed. */
+static void append_unknown(struct buffer *out, struct span variable)
+{
+    char name[NAME_SIZE_MAX];
+    buffer_printf(out, "%s%.*s", out->size > 0 ? ", " : "", SPAN_PRINT(variable));
+    for (size_t i = 0; i < config_key_count; i++) {
+        if (!is_flag_of(variable, &config_keys[i]))
+            continue;
+        variable_name(&config_keys[i], ends_with(variable, FILE_END) ? FILE_END : "", name);
+        buffer_printf(out, " (-%s is %s)", config_keys[i].flag, name);
+        return;
+    }
+}
+
 void agent_config_environment_notices(char *const *environment, config_notice *notice,
                                       void *context)
 {
@@ -406,7 +439,7 @@ void agent_config_environment_notices(char *const *environment, config_notice *n
             is_tag(*environment) || is_of_a_service(*environment))
             continue;
         if (count++ < UNKNOWN_NAMED_MAX)
-            buffer_printf(&text, "%s%.*s", count > 1 ? ", " : "", SPAN_PRINT(name));
+            append_unknown(&text, name);
     }
     if (count > UNKNOWN_NAMED_MAX)
         buffer_printf(&text, " and %zu more", count - UNKNOWN_NAMED_MAX);

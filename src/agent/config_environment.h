@@ -18,14 +18,15 @@ enum { CONFIG_SECRET_SIZE_MAX = 64 * 1024 }; /* bytes of a file that holds a sec
 bool agent_config_read_environment(struct agent_config *config, char *const *environment,
                                    struct buffer *error);
 
-/* Says, in one line, which variables begin with SERF_AGENT_ and mean nothing. What Kubernetes sets
+/* Says, in one line, which variables begin with SERF_AGENT_ and mean nothing, and what those are
+ * really called that have a flag's name in place of a key's. What Kubernetes sets
  * for a Service of such a name (SERF_AGENT_SERVICE_HOST, SERF_AGENT_PORT=tcp://...) is not ours and
  * not named. */
 void agent_config_environment_notices(char *const *environment, config_notice *notice,
                                       void *context);
 
-/* Whether this variable, "NAME=value", holds a secret of the agent's: such a one is not for event
- * handlers. */
+/* Whether this variable, "NAME=value", holds a secret of the agent's, or was meant to, under the
+ * name of a flag: such a one is not for event handlers. */
 bool agent_config_variable_is_secret(const char *variable);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/uio.h>
@@ -354,6 +355,13 @@ bool connection_write(struct connection *c, struct span bytes)
 void connection_set_write_limit(struct connection *c, size_t limit)
 {
     c->write_limit = limit;
+}
+
+/* The kernel doubles the size, for what it needs itself. */
+void connection_set_kernel_limit(struct connection *c, size_t size)
+{
+    int bytes = size < INT_MAX ? (int)size : INT_MAX;
+    setsockopt(c->descriptor, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
 size_t connection_unsent(const struct connection *c)

@@ -31,7 +31,11 @@ static bool read_all(int descriptor, const char *path, struct buffer *out, struc
         if (size < 0)
             return refuse(error, "read", path);
         if (!buffer_append(out, part, (size_t)size)) {
-            buffer_printf(error, "read %s: larger than the limit of %zu bytes", path, out->maximum);
+            if ((size_t)size > out->maximum - out->size)
+                buffer_printf(error, "read %s: larger than the limit of %zu bytes", path,
+                              out->maximum);
+            else
+                buffer_printf(error, "read %s: out of memory", path);
             return false;
         }
     }

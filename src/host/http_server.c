@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* What the kernel holds for us counts as our memory in a container. */
+enum { KERNEL_SIZE = 64 * 1024 };
+
 struct http_exchange {
     struct http_exchange *next, **link;
     struct http_server *server;
@@ -47,6 +50,26 @@ static void finish(struct http_exchange *exchange)
     connection_close(exchange->connection, HTTP_PATIENCE_NS);
     exchange->connection = NULL;
     exchange_free(exchange);
+}
+
+static size_t unsent(const struct http_server *server)
+{
+    size_t bytes = 0;
+    for (const struct http_exchange *each = server->exchanges; each; each = each->next)
+        bytes += connection_unsent(each->connection);
+    return bytes;
+}
+
+/* Frees the oldest; false when that would be `present`. */
+static bool free_oldest(struct http_server *server, const struct http_exchange *present)
+{
+    struct http_exchange *oldest = server->exchanges;
+    while (oldest && oldest->next)
+        oldest = oldest->next;
+    if (!oldest || oldest == present)
+        return false;
+    exchange_free(oldest);
+    return true;
 }
 
 static void wait_again(struct http_exchange *exchange)
@@ -101,6 +124,8 @@ void http_answer(struct http_exchange *exchange, unsigned status, const char *ty
     write_head(exchange, status, type, length);
     if (!exchange->request.head)
         connection_write(exchange->connection, body);
+    while (unsent(exchange->server) > HTTP_UNSENT_MAX && free_oldest(exchange->server, exchange)) {
+    }
 }
 
 void http_answer_in_parts(struct http_exchange *exchange, const char *type, http_more *more,
@@ -200,8 +225,9 @@ static void on_timer(void *context)
 static void on_accepted(void *context, struct connection *connection)
 {
     struct http_server *server = context;
-    struct http_exchange *exchange =
-        server->count < HTTP_CONNECTIONS_MAX ? calloc(1, sizeof *exchange) : NULL;
+    if (server->count == HTTP_CONNECTIONS_MAX)
+        free_oldest(server, NULL);
+    struct http_exchange *exchange = calloc(1, sizeof *exchange);
     if (!exchange) {
         connection_free(connection);
         return;
@@ -227,6 +253,7 @@ static void on_accepted(void *context, struct connection *connection)
         .failed = on_failed,
         .drained = on_drained,
     };
+    connection_set_kernel_limit(connection, KERNEL_SIZE);
     connection_start(connection, &callbacks);
 }
 

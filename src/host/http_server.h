@@ -1,5 +1,7 @@
 /* A small HTTP server for pages that a program tells about itself. One request a connection; slow
- * clients and many clients cost their own connection only. */
+ * clients and many clients cost their own connection only: where there are too many, or they leave
+ * too much unread, the oldest one's connection is closed, so that who asks for our health is heard
+ * whatever others do. */
 #ifndef HOST_HTTP_SERVER_H
 #define HOST_HTTP_SERVER_H
 
@@ -10,6 +12,7 @@
 
 enum {
     HTTP_CONNECTIONS_MAX = 64,
+    HTTP_UNSENT_MAX = 8 * 1024 * 1024, /* of all connections; one answer may be longer */
     HTTP_PART_SIZE_MAX = 64 * 1024,
 };
 

@@ -44,6 +44,7 @@ struct target {
     int status;            /* of c-ares, or TIMED_OUT */
     uint16_t port, priority;
     uint32_t order; /* random */
+    bool left_out;  /* some of its addresses */
     size_t count;
     struct endpoint *endpoints; /* owned */
     char host[HOST_NAME_SIZE_MAX + 1];
@@ -61,6 +62,7 @@ struct lookup {
     size_t target_count, targets_open;
     bool targets_asked;
     bool answered;
+    bool addresses_left_out, targets_left_out;
     int status; /* of c-ares, or TIMED_OUT */
     resolver_done *done;
     void *context;
@@ -86,6 +88,7 @@ struct resolver {
     struct lookup *lookups;
     size_t lookup_count;
     size_t question_count;
+    bool warned; /* that an answer has more than is used */
 };
 
 /* --- the channel --- */
@@ -275,10 +278,12 @@ static bool make_room(struct lookup *lookup)
 {
     if (lookup->count < lookup->capacity)
         return true;
+    if (lookup->count == RESOLVER_ADDRESSES_MAX) {
+        lookup->addresses_left_out = true;
+        return false;
+    }
     size_t capacity = lookup->capacity ? lookup->capacity * 2 : 4;
-    struct endpoint *endpoints = capacity <= RESOLVER_ADDRESSES_MAX
-                                     ? realloc(lookup->endpoints, capacity * sizeof *endpoints)
-                                     : NULL;
+    struct endpoint *endpoints = realloc(lookup->endpoints, capacity * sizeof *endpoints);
     if (!endpoints)
         return false;
     lookup->endpoints = endpoints;
@@ -288,14 +293,15 @@ static bool make_room(struct lookup *lookup)
 
 static void add_endpoint(struct lookup *lookup, const struct endpoint *endpoint)
 {
-    if (!make_room(lookup))
+    if (lookup->addresses_left_out)
         return;
     /* A name of /etc/hosts may come twice. */
     for (size_t i = 0; i < lookup->count; i++) {
         if (endpoint_equal(&lookup->endpoints[i], endpoint))
             return;
     }
-    lookup->endpoints[lookup->count++] = *endpoint;
+    if (make_room(lookup))
+        lookup->endpoints[lookup->count++] = *endpoint;
 }
 
 /* What the hosts of a service have, in the order of the records. */
@@ -304,33 +310,55 @@ static void gather(struct lookup *lookup)
     for (size_t i = 0; i < lookup->target_count; i++)
         for (size_t k = 0; k < lookup->targets[i].count; k++)
             add_endpoint(lookup, &lookup->targets[i].endpoints[k]);
+    for (size_t i = 0; i < lookup->target_count; i++)
+        lookup->addresses_left_out |= lookup->targets[i].left_out;
 }
 
+/* Why there is no address, or not one of each host that a service has; else nothing. */
 static void write_error(const struct lookup *lookup, struct buffer *error)
 {
-    const char *host = lookup->host;
-    int status = lookup->status;
-    if (lookup->targets_asked) {
-        host = lookup->targets[0].host;
-        status = lookup->targets[0].lookup ? TIMED_OUT : lookup->targets[0].status;
-    }
-    buffer_printf(error, "lookup %s: %s", host, status_text(status));
+    const struct target *lost = lookup->targets_asked ? lookup->targets : NULL;
+    while (lost && lost < lookup->targets + lookup->target_count && lost->count > 0)
+        lost++;
+    if (lost && lost < lookup->targets + lookup->target_count)
+        buffer_printf(error, "lookup %s: %s", lost->host,
+                      status_text(lost->lookup ? TIMED_OUT : lost->status));
+    else if (lookup->count == 0)
+        buffer_printf(error, "lookup %s: %s", lookup->host, status_text(lookup->status));
+}
+
+static void warn_of_limits(const struct lookup *lookup)
+{
+    struct resolver *resolver = lookup->resolver;
+    struct buffer text;
+    if (!resolver->config.warn || resolver->warned ||
+        (!lookup->addresses_left_out && !lookup->targets_left_out))
+        return;
+    buffer_init(&text, 2 * HOST_NAME_SIZE_MAX);
+    buffer_printf(&text, "lookup %s: more than %d %s: the rest is left out", lookup->host,
+                  lookup->addresses_left_out ? RESOLVER_ADDRESSES_MAX : RESOLVER_TARGETS_MAX,
+                  lookup->addresses_left_out ? "addresses" : "services");
+    resolver->warned = !text.failed;
+    if (resolver->warned)
+        resolver->config.warn(resolver->config.warn_context, buffer_text(&text));
+    buffer_fini(&text);
 }
 
 static void deliver(struct lookup *lookup)
 {
     struct buffer error;
     gather(lookup);
+    warn_of_limits(lookup);
     resolver_done *done = lookup->done;
     void *context = lookup->context;
     struct endpoint *endpoints = lookup->endpoints;
     size_t count = lookup->count;
     buffer_init(&error, 2 * HOST_NAME_SIZE_MAX);
-    if (count == 0)
-        write_error(lookup, &error);
+    write_error(lookup, &error);
+    bool failed = count == 0 || error.size > 0;
     lookup->endpoints = NULL;
     lookup_free(lookup);
-    done(context, endpoints, count, count == 0 ? buffer_text(&error) : NULL);
+    done(context, endpoints, count, failed ? buffer_text(&error) : NULL);
     buffer_fini(&error);
     free(endpoints);
 }
@@ -342,6 +370,7 @@ static void deliver_target(struct lookup *lookup)
     lookup->target->endpoints = lookup->endpoints;
     lookup->target->count = lookup->count;
     lookup->target->status = lookup->status;
+    lookup->target->left_out = lookup->addresses_left_out;
     lookup->endpoints = NULL;
     lookup_free(lookup);
     if (--service->targets_open == 0)
@@ -416,6 +445,7 @@ static bool read_records(struct lookup *lookup, const struct ares_srv_reply *rec
     qsort(targets, used, sizeof *targets, compare_targets);
     lookup->targets = targets;
     lookup->target_count = used < RESOLVER_TARGETS_MAX ? used : RESOLVER_TARGETS_MAX;
+    lookup->targets_left_out = used > RESOLVER_TARGETS_MAX;
     return true;
 }
 

@@ -22,13 +22,18 @@ struct resolver_config {
     uint64_t try_timeout; /* of one question to one server; 0: 2 s */
     uint32_t tries;       /* rounds over all servers; 0: 2 */
     uint64_t timeout;     /* of one lookup in all; 0: 10 s */
+    /* What an operator should know, once in the resolver's life: that an answer has more addresses
+     * or services than are used, "lookup NAME: more than 1024 addresses: ...". From the loop; may
+     * not call back in. NULL: nobody is told. */
+    void (*warn)(void *context, const char *text);
+    void *warn_context;
 };
 
 struct resolver;
 
 /* Comes once for every lookup, from the loop. Endpoints are borrowed; count is 0 on failure, with
- * "lookup nohost: no such host" (or ": i/o timeout", ": server misbehaving") in `error`, which is
- * otherwise NULL. */
+ * "lookup nohost: no such host" (or ": i/o timeout", ": server misbehaving") in `error`. That is
+ * there beside endpoints, too, when of a service some hosts have no address; otherwise NULL. */
 typedef void resolver_done(void *context, const struct endpoint *endpoints, size_t count,
                            const char *error);
 
@@ -46,8 +51,8 @@ bool resolver_lookup(struct resolver *resolver, struct span host, uint16_t port,
 /* The addresses of the hosts that the SRV records of `name` name (RFC 2782), each with its record's
  * port: lower priorities first, in random order where they are equal; weights are not heeded. Of
  * more than RESOLVER_TARGETS_MAX records the first in that order are taken. Hosts that have no
- * address are left out; with none left the error is the first one's, "lookup HOST: ...". `port` is
- * for records with port 0. */
+ * address are left out, and the error is the first one's, "lookup HOST: ...". `port` is for records
+ * with port 0. */
 bool resolver_lookup_service(struct resolver *resolver, struct span name, uint16_t port,
                              resolver_done *done, void *context);
 

@@ -108,6 +108,10 @@ bool connection_write(struct connection *connection, struct span bytes);
 void connection_set_write_limit(struct connection *connection, size_t limit);
 size_t connection_unsent(const struct connection *connection);
 
+/* Has the kernel hold about `size` bytes, at most, that the peer has not taken; by default it may
+ * be megabytes. Where the kernel does not want to, all stays as it is. */
+void connection_set_kernel_limit(struct connection *connection, size_t size);
+
 /* Reading can be paused while the owner is busy with what it has; `ended` waits too. */
 void connection_set_reading(struct connection *connection, bool reading);
 

@@ -176,9 +176,13 @@ static struct span take_line(struct http_response *response, struct span bytes)
         response->state == HTTP_RESPONSE_CHUNK_HEAD || response->state == HTTP_RESPONSE_CHUNK_END;
     if (!chunking)
         response->head_size += size + (newline != NULL);
-    if (!buffer_append(&response->line, bytes.data, size) ||
+    if (size > response->line.maximum - response->line.size ||
         response->head_size > HTTP_RESPONSE_HEAD_MAX) {
         fail(response, "the answer has too many or too long headers");
+        return SPAN_EMPTY;
+    }
+    if (!buffer_append(&response->line, bytes.data, size)) {
+        fail(response, "out of memory");
         return SPAN_EMPTY;
     }
     if (!newline)

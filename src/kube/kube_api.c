@@ -102,7 +102,7 @@ static void fail(struct request *request, const char *reason)
     buffer_init(&error, 4096);
     buffer_printf(&error, "%s%s%s", request->server.text, request->server.text[0] ? ": " : "",
                   reason);
-    finish(request, buffer_text(&error));
+    finish(request, error.failed ? "out of memory" : buffer_text(&error));
     buffer_fini(&error);
 }
 
@@ -117,11 +117,11 @@ static bool read_file(const struct kube_config *config, const char *name, struct
                       struct buffer *error)
 {
     struct buffer path;
-    buffer_init(&path, 4096);
-    buffer_printf(&path, "%s/%s", folder_of(config), name);
-    bool good = !path.failed && file_read(buffer_text(&path), out, error);
+    buffer_init(&path, strlen(folder_of(config)) + strlen(name) + 2);
+    bool good = buffer_printf(&path, "%s/%s", folder_of(config), name) &&
+                file_read(buffer_text(&path), out, error);
     if (path.failed)
-        buffer_append_text(error, "the path of the service account is too long");
+        buffer_append_text(error, "out of memory");
     while (good && out->size > 0 && strchr(" \t\r\n", out->data[out->size - 1]))
         buffer_truncate(out, out->size - 1);
     if (good && out->size == 0) {
@@ -331,7 +331,7 @@ static void begin(struct request *request)
         prepare(request, &error))
         find_address(request);
     else
-        finish(request, buffer_text(&error));
+        finish(request, error.size > 0 ? buffer_text(&error) : "out of memory");
     buffer_fini(&error);
 }
 

@@ -40,6 +40,7 @@ struct entry {
     struct buffer more;          /* where its next page begins */
     unsigned pages;
     bool started_anew;
+    bool warned; /* that addresses are left out */
 
     /* What the last list said: the one or the other. */
     struct kube_addresses good;
@@ -49,6 +50,8 @@ struct entry {
 struct kube_discovery {
     struct loop *loop;
     struct kube_config config;
+    kube_warn *warn; /* may be NULL */
+    void *warn_context;
     struct kube_api *api;
     struct entry *entries; /* the newest first */
     unsigned entry_count;
@@ -112,12 +115,19 @@ static struct entry *entry_new(struct kube_discovery *discovery, struct span set
     return entry;
 }
 
+/* Settings that were wrong are read again: perhaps there was no memory to read them. */
 static struct entry *find_entry(struct kube_discovery *discovery, struct span settings)
 {
     struct entry *entry = discovery->entries;
     while (entry && !span_equal(buffer_span(&entry->settings), settings))
         entry = entry->next;
-    return entry ? entry : entry_new(discovery, settings);
+    if (!entry)
+        return entry_new(discovery, settings);
+    if (entry->wrong) {
+        buffer_reset(&entry->error);
+        entry->wrong = !kube_provider_parse(&entry->provider, settings, &entry->error);
+    }
+    return entry;
 }
 
 /* --- answers --- */
@@ -154,10 +164,11 @@ static void on_answer(void *context)
     }
     if (!endpoints)
         buffer_append_text(&error, asker->error ? asker->error
-                                   : count > 0  ? "out of memory"
+                                   : count > 0  ? ""
                                                 : buffer_text(&entry->error));
+    const char *reason = error.size > 0 ? buffer_text(&error) : "out of memory";
     asker_free(asker);
-    done(its_context, endpoints, endpoints ? count : 0, endpoints ? NULL : buffer_text(&error));
+    done(its_context, endpoints, endpoints ? count : 0, endpoints ? NULL : reason);
     free(endpoints);
     buffer_fini(&error);
 }
@@ -171,8 +182,30 @@ static void answer_all(struct entry *entry)
 
 /* --- lists --- */
 
+/* A mark that is left says that there are pages which nobody asked for. */
+static void warn_of_limits(struct entry *entry)
+{
+    struct kube_discovery *discovery = entry->discovery;
+    struct buffer text;
+    if (!discovery->warn || entry->warned || entry->error.size > 0 ||
+        (!entry->found.left_out && entry->more.size == 0))
+        return;
+    buffer_init(&text, ERROR_SIZE_MAX);
+    bool full = entry->found.count == KUBE_ADDRESSES_MAX;
+    buffer_printf(&text, "'%.*s' finds more than %d %s: the rest is left out%s",
+                  SPAN_PRINT(buffer_span(&entry->settings)),
+                  full ? KUBE_ADDRESSES_MAX : KUBE_PAGES_MAX * KUBE_PAGE_SIZE,
+                  full ? "addresses" : "objects",
+                  entry->provider.service ? "" : "; a narrower label_selector avoids that");
+    entry->warned = !text.failed;
+    if (entry->warned)
+        discovery->warn(discovery->warn_context, buffer_text(&text));
+    buffer_fini(&text);
+}
+
 static void end_list(struct entry *entry)
 {
+    warn_of_limits(entry);
     entry->listing = false;
     kube_addresses_fini(&entry->good);
     if (entry->error.size == 0)
@@ -355,12 +388,15 @@ bool kube_discover(struct kube_discovery *discovery, struct span settings, uint1
 
 /* --- life --- */
 
-struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config)
+struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config,
+                                          kube_warn *warn, void *warn_context)
 {
     struct kube_discovery *discovery = calloc(1, sizeof *discovery);
     if (!discovery)
         return NULL;
     discovery->loop = loop;
+    discovery->warn = warn;
+    discovery->warn_context = warn_context;
     if (config)
         discovery->config = *config;
     if (discovery->config.answer_size_max == 0)

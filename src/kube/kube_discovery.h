@@ -26,9 +26,15 @@ enum {
 
 struct kube_discovery;
 
-/* `config` as for kube_api_new, but answer_size_max 0: KUBE_PAGE_BYTES_MAX. NULL when memory is
- * out. */
-struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config);
+/* What an operator should know, once for each text of settings: that a list names more than
+ * KUBE_ADDRESSES_MAX addresses or has more than KUBE_PAGES_MAX pages, and the rest is left out.
+ * Comes from the loop, and may not call back in. */
+typedef void kube_warn(void *context, const char *text);
+
+/* `config` as for kube_api_new, but answer_size_max 0: KUBE_PAGE_BYTES_MAX. `warn` may be NULL.
+ * NULL when memory is out. */
+struct kube_discovery *kube_discovery_new(struct loop *loop, const struct kube_config *config,
+                                          kube_warn *warn, void *warn_context);
 /* Who still waits is not called back. NULL is ignored. Allowed inside `done`. */
 void kube_discovery_free(struct kube_discovery *discovery);
 

@@ -19,12 +19,15 @@ void kube_addresses_fini(struct kube_addresses *addresses)
 static bool add(struct kube_addresses *addresses, const char *text, uint16_t port)
 {
     struct endpoint endpoint;
-    if (!text || addresses->count == KUBE_ADDRESSES_MAX ||
-        !endpoint_from_text(&endpoint, text, port))
+    if (!text || addresses->left_out || !endpoint_from_text(&endpoint, text, port))
         return true;
     for (size_t i = 0; i < addresses->count; i++)
         if (endpoint_equal(&addresses->endpoints[i], &endpoint))
             return true;
+    if (addresses->count == KUBE_ADDRESSES_MAX) {
+        addresses->left_out = true;
+        return true;
+    }
     if (addresses->count == addresses->capacity) {
         size_t capacity = addresses->capacity ? addresses->capacity * 2 : CAPACITY_MIN;
         struct endpoint *endpoints = realloc(addresses->endpoints, capacity * sizeof *endpoints);
@@ -42,19 +45,29 @@ static const char *text_of(const json_t *object, const char *key)
     return json_string_value(json_object_get(object, key));
 }
 
+/* Mostly: Jansson has no words for missing memory, or takes it for a key that is no string. */
+static bool is_out_of_memory(const json_error_t *problem)
+{
+    return !problem->text[0] || json_error_code(problem) == json_error_out_of_memory;
+}
+
 /* The items, borrowed from `list`; NULL with the reason in `error`. */
 static const json_t *open_page(json_t *list, const json_error_t *problem, struct buffer *more,
                                struct buffer *error)
 {
     const json_t *items = json_object_get(list, "items");
-    if (!list)
+    if (!list && is_out_of_memory(problem))
+        buffer_append_text(error, "out of memory");
+    else if (!list)
         buffer_printf(error, "the API server's answer is no JSON from byte %d on",
                       problem->position);
     else if (!json_is_array(items))
         buffer_append_text(error, "the API server's answer is no list: it has no items");
     const char *mark = text_of(json_object_get(list, "metadata"), "continue");
     if (mark && !buffer_append_text(more, mark)) {
-        buffer_append_text(error, "the mark of the next page is too long");
+        buffer_append_text(error, strlen(mark) > more->maximum
+                                      ? "the mark of the next page is too long"
+                                      : "out of memory");
         return NULL;
     }
     return json_is_array(items) ? items : NULL;

@@ -14,6 +14,7 @@ enum {
 struct kube_addresses {
     struct endpoint *endpoints; /* owned; NULL when there is none */
     size_t count, capacity;
+    bool left_out; /* there were more than KUBE_ADDRESSES_MAX */
 };
 
 void kube_addresses_fini(struct kube_addresses *addresses);

@@ -22,11 +22,19 @@ struct tls_client {
 
 /* --- life --- */
 
-/* The reason of OpenSSL's oldest error, and forgets them all. */
+static const char out_of_memory[] = "out of memory";
+
+/* The reason of OpenSSL's oldest error, and forgets them all. Memory that was missing at any step
+ * is the reason for all: a key that could not be read looks too weak, an issuer unknown. */
 static const char *library_reason(const char *otherwise)
 {
-    const char *reason = ERR_reason_error_string(ERR_peek_error());
-    ERR_clear_error();
+    const char *reason = NULL;
+    unsigned long code;
+    while ((code = ERR_get_error()))
+        if (ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE)
+            reason = out_of_memory;
+        else if (!reason)
+            reason = ERR_reason_error_string(code);
     return reason ? reason : otherwise;
 }
 
@@ -62,7 +70,7 @@ static bool trust(struct tls_client *client, struct span authorities, struct buf
     if (count > 0)
         return X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) == 1;
     buffer_printf(error, "the certificates can't be read: %s",
-                  count == 0 ? "there is none" : library_reason("out of memory"));
+                  count == 0 ? "there is none" : library_reason(out_of_memory));
     return false;
 }
 
@@ -112,7 +120,7 @@ struct tls_client *tls_client_new(struct span authorities, const char *host, str
         if (prepare(client, host))
             return client;
     }
-    buffer_append_text(error, library_reason("out of memory"));
+    buffer_append_text(error, library_reason(out_of_memory));
     tls_client_free(client);
     return NULL;
 }
@@ -150,12 +158,12 @@ static enum tls_progress judge(struct tls_client *client, int result, struct buf
         break;
     }
     long verdict = SSL_get_verify_result(client->ssl);
-    if (verdict != X509_V_OK)
+    const char *reason = library_reason("the connection broke");
+    if (verdict != X509_V_OK && reason != out_of_memory)
         buffer_printf(error, "tls: failed to verify the server's certificate: %s",
                       X509_verify_cert_error_string(verdict));
     else
-        buffer_printf(error, "tls: %s", library_reason("the connection broke"));
-    ERR_clear_error();
+        buffer_printf(error, "tls: %s", reason);
     return TLS_FAILED;
 }
 
@@ -191,12 +199,12 @@ enum tls_progress tls_client_step(struct tls_client *client, struct span receive
     if (received.size > 0 &&
         (!BIO_write_ex(client->incoming, received.data, received.size, &written) ||
          written != received.size)) {
-        buffer_append_text(error, library_reason("out of memory"));
+        buffer_append_text(error, library_reason(out_of_memory));
         return TLS_FAILED;
     }
     enum tls_progress progress = advance(client, plain, error);
     if (!move_outgoing(client, outgoing) && progress != TLS_FAILED) {
-        buffer_append_text(error, "out of memory");
+        buffer_append_text(error, out_of_memory);
         return TLS_FAILED;
     }
     return progress;

@@ -133,7 +133,8 @@ enum cserf_code cserf_member_retry_join(struct cserf_member *member, const char 
         return code;
     struct retry_join options = {.interval = interval_ms * NANOSECONDS_PER_MS,
                                  .max_attempts = max_attempts,
-                                 .replay = replay};
+                                 .replay = replay,
+                                 .watch = member->retry_watch};
     node_retry_join(member->node, spans, count, &options);
     return taken(member, error);
 }

@@ -65,6 +65,11 @@ void cserf_config_set_snapshot(struct cserf_config *config, const char *path,
     config->rejoin_after_leave = rejoin_after_leave;
 }
 
+void cserf_config_set_retry_watch(struct cserf_config *config, bool watch)
+{
+    config->retry_watch = watch;
+}
+
 void cserf_config_set_profile(struct cserf_config *config, enum cserf_profile profile)
 {
     if (profile > CSERF_PROFILE_LOCAL)

@@ -21,7 +21,7 @@ struct cserf_config {
     char *name, *label, *snapshot_path; /* owned; NULL: the default */
     struct endpoint bind, advertise;    /* address_size 0: the default */
     bool advertise_set;
-    bool rejoin_after_leave;
+    bool rejoin_after_leave, retry_watch;
     enum cserf_profile profile;
     struct config_tag tags[CONFIG_TAGS_MAX];
     size_t tag_count;

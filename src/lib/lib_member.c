@@ -110,6 +110,7 @@ static struct cserf_member *member_alloc(const struct cserf_config *config)
     node_view_init(&member->happened);
     buffer_init(&member->text, LIB_ERROR_SIZE_MAX);
     take_callbacks(member, config);
+    member->retry_watch = config->retry_watch;
     member->stop = calloc(1, sizeof *member->stop);
     member->loop = loop_new();
     member->descriptor = member->loop ? loop_descriptor(member->loop) : -1;

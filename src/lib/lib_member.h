@@ -46,6 +46,7 @@ struct cserf_member {
     struct delivery *stop; /* owned until it is queued */
     struct command_wait *waits;
     struct asked_query *asked;
+    bool retry_watch; /* of the configuration */
     bool dispatching;
     bool freed; /* by a callback: dispatch does it */
 

@@ -52,18 +52,10 @@ static void on_resolved(void *context, const struct endpoint *endpoints, size_t 
     if (resolve->next)
         resolve->next->link = resolve->link;
     free(resolve);
-    if (node_enter(node))
-        serf_resolved(node->serf, loop_now(), request, endpoints, count, error);
-    node_leave_entry(node);
-}
-
-static void on_answer_unresolved(void *context)
-{
-    struct node *node = context;
-    bool alive = node_enter(node);
-    while (alive && node->unresolved_count > 0) {
-        const struct unresolved *next = &node->unresolved[--node->unresolved_count];
-        serf_resolved(node->serf, loop_now(), next->request, NULL, 0, next->error);
+    if (node_enter(node)) {
+        bool in_part = count > 0 && error;
+        (in_part ? serf_resolved_in_part : serf_resolved)(node->serf, loop_now(), request,
+                                                          endpoints, count, error);
     }
     node_leave_entry(node);
 }
@@ -83,6 +75,8 @@ static bool look_up(struct node *node, const struct effect *effect, struct node_
     }
 }
 
+/* What nobody can be asked is answered at once, since remembering it would take the memory that is
+ * missing: a question without an answer would hold a join up for ever. */
 static void resolve(struct node *node, const struct effect *effect)
 {
     uint32_t request = effect->resolve.request;
@@ -96,10 +90,8 @@ static void resolve(struct node *node, const struct effect *effect)
         return;
     }
     free(resolve);
-    if (node->unresolved_count < UNRESOLVED_MAX)
-        node->unresolved[node->unresolved_count++] = (struct unresolved){
-            request, known ? "lookup: out of memory" : "this program knows no providers"};
-    loop_defer(&node->answer_unresolved);
+    serf_resolved(node->serf, loop_now(), request, NULL, 0,
+                  known ? "lookup: out of memory" : "this program knows no providers");
 }
 
 static void append_to_snapshot(struct node *node, const struct effect *effect)
@@ -210,7 +202,6 @@ static void destroy(struct node *node)
 {
     close_snapshot(node);
     loop_timer_fini(&node->timer);
-    loop_task_cancel(&node->answer_unresolved);
     loop_task_cancel(&node->stop);
     node_commands_free(node);
     node_queries_free(node);
@@ -372,10 +363,16 @@ static bool start_remembering(struct node *node, const struct node_config *confi
     return good;
 }
 
+static void warn(void *context, const char *text)
+{
+    node_log(context, LOG_LEVEL_WARN, "serf: %s", text);
+}
+
 static bool start(struct node *node, const struct node_config *config, struct buffer *error)
 {
     struct serf_config serf = config->serf;
-    node->resolver = resolver_new(node->loop, NULL);
+    struct resolver_config resolver = {.warn = warn, .warn_context = node};
+    node->resolver = resolver_new(node->loop, &resolver);
     if (!node->resolver || !loop_timer_init(&node->timer, node->loop, on_deadline, node)) {
         buffer_append_text(error, "out of memory");
         return false;
@@ -396,7 +393,6 @@ struct node *node_new(struct loop *loop, const struct node_config *config, struc
     node->loop = loop;
     node->callbacks = config->callbacks;
     node->close_patience = config->serf.swim.tcp_timeout;
-    loop_task_init(&node->answer_unresolved, loop, on_answer_unresolved, node);
     loop_task_init(&node->stop, loop, on_stop, node);
     node_commands_init(node);
     node_queries_init(node);

@@ -72,9 +72,10 @@ const struct node_metrics *node_metrics(const struct node *node);
 struct endpoint node_bound(const struct node *node); /* with the real port */
 struct endpoint node_advertised(const struct node *node);
 
-/* `done` is called once, from the loop. count: of a join, the hosts contacted. error: empty when
- * it went well. After node_free, what was running is not called back. Each call copies what it is
- * given; `done` may be NULL. */
+/* `done` is called once, from the loop; only where memory was out for more than 64 commands in one
+ * turn of the loop, for those beyond from inside the call. count: of a join, the hosts contacted.
+ * error: empty when it went well. After node_free, what was running is not called back. Each call
+ * copies what it is given; `done` may be NULL. */
 typedef void node_done(void *context, bool ok, uint32_t count, struct span error);
 
 void node_join(struct node *node, const struct span *addresses, size_t count, bool replay,
@@ -111,7 +112,7 @@ void node_keyring_saved(struct node *node, uint32_t query, const char *error);
 /* `error`: the reference's words, empty when all members did it. The report is borrowed. */
 typedef void node_keys_done(void *context, const struct key_report *report, struct span error);
 
-/* `done` is called once, from the loop, unless the node is freed before. */
+/* `done` is called as a node_done is, and may not be NULL. */
 void node_keys(struct node *node, enum key_operation operation, struct span key,
                uint8_t relay_factor, node_keys_done *done, void *context);
 

@@ -62,19 +62,38 @@ static struct command *copy_request(const struct request *request)
     return command;
 }
 
+static void answer_refused(const struct refused_command *refused)
+{
+    static const struct key_report no_report;
+    struct span error = span_text("out of memory");
+    if (refused->done)
+        refused->done(refused->context, false, 0, error);
+    else if (refused->keys_done)
+        refused->keys_done(refused->context, &no_report, error);
+}
+
+void node_refuse_command(struct node *node, const struct refused_command *refused)
+{
+    node_log(node, LOG_LEVEL_ERR, "serf: Failed to start a command: out of memory");
+    if (node->refused_count < REFUSED_COMMANDS_MAX) {
+        node->refused[node->refused_count++] = *refused;
+        loop_defer(&node->start_commands);
+    } else {
+        answer_refused(refused);
+    }
+}
+
 static void submit(struct node *node, const struct request *request)
 {
     struct command *command = copy_request(request);
-    loop_defer(&node->start_commands);
-    if (command) {
-        *node->commands_end = command;
-        node->commands_end = &command->next;
+    if (!command) {
+        node_refuse_command(
+            node, &(struct refused_command){.done = request->done, .context = request->context});
         return;
     }
-    node_log(node, LOG_LEVEL_ERR, "serf: Failed to start a command: out of memory");
-    if (request->done && node->refused_count < REFUSED_COMMANDS_MAX)
-        node->refused[node->refused_count++] =
-            (struct refused_command){request->done, request->context};
+    *node->commands_end = command;
+    node->commands_end = &command->next;
+    loop_defer(&node->start_commands);
 }
 
 /* --- running --- */
@@ -119,19 +138,14 @@ static void start_command(struct node *node, struct command *command)
     node_leave_entry(node);
 }
 
-static void answer_refused(struct node *node)
-{
-    while (node->refused_count > 0 && !node->freed) {
-        struct refused_command refused = node->refused[--node->refused_count];
-        refused.done(refused.context, false, 0, span_text("out of memory"));
-    }
-}
-
 static void on_start_commands(void *context)
 {
     struct node *node = context;
     node_enter(node); /* held over all of them: a callback of the first may free the node */
-    answer_refused(node);
+    while (node->refused_count > 0 && !node->freed) {
+        struct refused_command refused = node->refused[--node->refused_count];
+        answer_refused(&refused);
+    }
     while (node->commands && !node->freed) {
         struct command *command = node->commands;
         node->commands = command->next;

@@ -15,11 +15,7 @@
 #include "tcp.h"
 #include "udp.h"
 
-enum {
-    /* Refused for want of memory or of a provider, and still to be answered: */
-    UNRESOLVED_MAX = 64,       /* questions */
-    REFUSED_COMMANDS_MAX = 64, /* commands */
-};
+enum { REFUSED_COMMANDS_MAX = 64 }; /* for want of memory, and still to be answered */
 
 struct node_stream {
     struct node_stream *next, **link;
@@ -27,12 +23,6 @@ struct node_stream {
     uint32_t id;
     struct connection *connection; /* owned; NULL when it could not be made */
     struct loop_task broken;       /* tells the core of a failure found while it was being served */
-};
-
-/* A question that nobody was asked. */
-struct unresolved {
-    uint32_t request;
-    const char *error; /* static */
 };
 
 /* A question to the resolver, or to a provider. */
@@ -44,8 +34,9 @@ struct node_resolve {
 
 struct command;
 
-struct refused_command {
+struct refused_command { /* one of the two callbacks */
     node_done *done;
+    node_keys_done *keys_done;
     void *context;
 };
 
@@ -83,9 +74,7 @@ struct node {
     struct keyring_save *saves, **saves_end; /* answers of the owner, oldest first */
     struct loop_task answer_saves;
 
-    struct loop_task answer_unresolved, stop;
-    struct unresolved unresolved[UNRESOLVED_MAX];
-    unsigned unresolved_count;
+    struct loop_task stop;
     enum stop_reason stop_reason;
 
     struct node_metrics metrics;
@@ -122,6 +111,8 @@ void node_queries_free(struct node *node);
 
 /* node_command.c */
 void node_commands_init(struct node *node);
+/* Answers it with "out of memory". */
+void node_refuse_command(struct node *node, const struct refused_command *refused);
 void node_command_done(struct node *node, const struct effect *effect);
 void node_commands_free(struct node *node);
 

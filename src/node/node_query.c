@@ -86,9 +86,7 @@ void node_keys(struct node *node, enum key_operation operation, struct span key,
 {
     struct key_request_call *call = calloc(1, sizeof *call);
     if (!call) {
-        static const struct key_report none;
-        node_log(node, LOG_LEVEL_ERR, "serf: Failed to start a command about keys: out of memory");
-        done(context, &none, span_text("out of memory"));
+        node_refuse_command(node, &(struct refused_command){.keys_done = done, .context = context});
         return;
     }
     *call = (struct key_request_call){

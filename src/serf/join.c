@@ -384,7 +384,7 @@ struct join *join_start(struct serf *serf, enum join_purpose purpose, const stru
 /* --- answers --- */
 
 void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
-                   size_t count, const char *error)
+                   size_t count, bool whole, const char *error)
 {
     struct join_entry *entry = number_map_remove(&serf->resolutions, request);
     if (!entry)
@@ -392,7 +392,7 @@ void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *e
     struct join *join = entry->join;
     entry->request = 0;
     join->unresolved--;
-    if (count == 0)
+    if (count == 0 || !whole)
         fail_entry(serf, entry, error ? error : "no address");
     for (size_t i = 0; i < count && i < RESOLVED_ADDRESSES_MAX; i++)
         if (!add_contact(join, (uint32_t)(entry - join->entries), &endpoints[i])) {

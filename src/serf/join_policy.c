@@ -310,6 +310,10 @@ void serf_retry_join(struct serf *serf, uint64_t now, const struct span *address
         copy[addresses[i].size] = '\0';
         policy->addresses[policy->address_count++] = copy;
     }
+    if (policy->address_count < count)
+        serf_log(serf, LOG_LEVEL_ERR,
+                 "agent: out of memory: only %u of %zu join addresses are asked",
+                 policy->address_count, count);
     policy->started = now;
     policy->interval =
         options->interval > NANOSECONDS_PER_S ? options->interval : NANOSECONDS_PER_S;

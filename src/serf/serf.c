@@ -398,7 +398,15 @@ void serf_resolved(struct serf *serf, uint64_t now, uint32_t request,
                    const struct endpoint *endpoints, size_t count, const char *error)
 {
     enter(serf, now);
-    join_resolved(serf, request, endpoints, count, error);
+    join_resolved(serf, request, endpoints, count, true, error);
+    serf_pump(serf);
+}
+
+void serf_resolved_in_part(struct serf *serf, uint64_t now, uint32_t request,
+                           const struct endpoint *endpoints, size_t count, const char *error)
+{
+    enter(serf, now);
+    join_resolved(serf, request, endpoints, count, false, error);
     serf_pump(serf);
 }
 

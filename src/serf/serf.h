@@ -2,7 +2,8 @@
  *
  * It owns no socket, clock, thread or file. A host (the agent's node, the simulator, a test) calls
  * it with what happened and the time, and after every call drains serf_next_effect and learns from
- * serf_next_deadline when to call serf_advance. Time is nanoseconds on a clock that never goes
+ * serf_next_deadline when to call serf_advance. A call that comes while effects wait queues its own
+ * behind them. Time is nanoseconds on a clock that never goes
  * back. Everything the member does is a function of these calls and of its seed.
  *
  *     serf_packet(serf, now, &from, datagram);
@@ -106,6 +107,10 @@ void serf_stream_ended(struct serf *serf, uint64_t now, uint32_t stream);
  * "lookup nohost: no such host". */
 void serf_resolved(struct serf *serf, uint64_t now, uint32_t request,
                    const struct endpoint *endpoints, size_t count, const char *error);
+/* The same where others could not be looked up, and why: these endpoints are asked, but to reach
+ * nobody but oneself among them does not mean that there is nobody else. */
+void serf_resolved_in_part(struct serf *serf, uint64_t now, uint32_t request,
+                           const struct endpoint *endpoints, size_t count, const char *error);
 
 /* Lets every timer that is due fire. */
 void serf_advance(struct serf *serf, uint64_t now);

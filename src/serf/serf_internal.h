@@ -433,7 +433,7 @@ struct join *join_start(struct serf *serf, enum join_purpose purpose, const stru
 /* Ends and frees a join that waits for nothing more. */
 void join_end_if_done(struct serf *serf, struct join *join);
 void join_resolved(struct serf *serf, uint32_t request, const struct endpoint *endpoints,
-                   size_t count, const char *error);
+                   size_t count, bool whole, const char *error);
 void join_synced(struct serf *serf, const struct effect *effect);
 bool joins_ignore_old(const struct serf *serf);
 /* This member leaves: joins that have told nobody of it yet end here. */

@@ -369,6 +369,10 @@ class ApiServer:
             found = self._objects[("secrets", namespace)][name]
             return {key: base64.b64decode(value) for key, value in found["data"].items()}
 
+    def annotations(self, resource, namespace, name):
+        with self._lock:
+            return dict(self._objects[(resource, namespace)][name]["metadata"].get("annotations") or {})
+
     def remove(self, resource, namespace, name):
         with self._lock:
             del self._objects[(resource, namespace)][name]

@@ -7,14 +7,15 @@ from types import SimpleNamespace
 import pytest
 
 from agents import wait_until
-from bed.flavours import BASE, FLAVOURS, SEED, STATEFUL, pod_fields
+from bed.flavours import API, BASE, ENCRYPTED, FLAVOURS, FROM_SEED, JOB, KEYRING_SECRET, SEED, \
+    STATEFUL, allowed, pod_fields, pod_labels
 from bed.name_service import TYPE_A, TYPE_AAAA, TYPE_SRV, NameService, OddNameService, ask, \
     full_name, service_records, srv_name
 from bed.network import FAMILIES, ClusterNetwork, has_ipv6
 from localcluster.namespaces import NamespacesImpossible
 from localcluster.pods import PORT
 from manifests import parse, must, require_tools
-from test_manifests import agent_of, settings
+from test_manifests import agent_of, settings, workload
 
 NO_ERROR, NO_SUCH_NAME, SERVER_FAILURE = 0, 3, 2
 TRIES = 60  # that one of three is never drawn has a chance of 1e-10
@@ -231,15 +232,33 @@ def test_a_name_service_that_misbehaves_does_so(make_names):
 # --- pods ---
 
 
-@pytest.mark.parametrize("flavour", [BASE, STATEFUL], ids=lambda flavour: flavour.name)
-def test_settings_are_those_that_kubectl_renders(flavour):
+def rendered(flavour):
     require_tools()
-    objects = parse(must("kubectl", "kustomize", f"kubernetes/{flavour.folder}"))
+    return parse(must("kubectl", "kustomize", f"kubernetes/{flavour.folder}"))
+
+
+@pytest.mark.parametrize("flavour", [BASE, STATEFUL, API, FROM_SEED, ENCRYPTED, JOB],
+                         ids=lambda flavour: flavour.name)
+def test_settings_are_those_that_kubectl_renders(flavour):
+    objects, kind = rendered(flavour), "CronJob" if flavour is JOB else None
     pod = SimpleNamespace(name="serf-1", address="10.2.1.2", node=1)
-    rendered, filled_in = settings(objects), {"SERF_AGENT_LABEL": "default/serf"}
+    filled_in = {"SERF_AGENT_LABEL": "default/serf"}
     filled_in.update({entry["name"]: pod_fields(pod)[entry["valueFrom"]["fieldRef"]["fieldPath"]]
-                      for entry in agent_of(objects)["env"] if "valueFrom" in entry})
-    assert flavour.settings(pod) == {**rendered, **filled_in}
+                      for entry in agent_of(objects, kind)["env"] if "valueFrom" in entry})
+    assert flavour.settings(pod) == {**settings(objects, kind), **filled_in}
+
+
+@pytest.mark.parametrize("flavour,rules", [
+    (API, [("list", "pods", None)]),
+    (ENCRYPTED, [("get", "secrets", KEYRING_SECRET), ("patch", "secrets", KEYRING_SECRET)])],
+    ids=lambda value: getattr(value, "name", ""))
+def test_the_api_server_allows_what_the_roles_do(flavour, rules):
+    assert allowed(flavour.folder) == rules
+    assert sum(item["kind"] == "Role" for item in rendered(flavour)) == 1
+
+
+def test_pods_have_the_labels_that_kubectl_renders():
+    assert pod_labels() == workload(rendered(BASE))["spec"]["template"]["metadata"]["labels"]
 
 
 def test_a_pod_sees_what_kubernetes_injects(beds):

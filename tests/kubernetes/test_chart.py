@@ -8,9 +8,9 @@ import pytest
 from agents import OURS, environment, run, wait_until
 from containers import version
 from manifests import FOLDER, containers_of, must, parse, pod_of, problems, require_tools, tool
-from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_policy,
-                            check_probes, check_rotation, keys_of_the_agent, members_policy,
-                            service_of, settings, workload)
+from test_manifests import (HTTP_PORT, agent_of, check_discovery, check_exposure, check_grace,
+                            check_policy, check_probes, check_replacing, check_rotation, check_spread,
+                            check_timeouts, keys_of_the_agent, members_policy, service_of, settings, workload)
 from test_pods import POD, for_this_machine
 
 CHART = FOLDER / "helm/serf"
@@ -64,6 +64,23 @@ def test_pods_are_restricted(rendered):
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
         assert container["image"] == f"cserf:{version()}"
         assert "cpu" not in container["resources"]["limits"]
+
+
+def test_a_pod_has_the_time_to_leave(rendered):
+    assert check_grace(rendered) == 15
+
+
+@pytest.mark.parametrize("leave, seconds", [("40s", 40), ("2m", 120), ("1m08s", 68)])
+def test_the_grace_period_follows_the_leave_timeout(leave, seconds):
+    objects = parse(must("helm", "template", "my", CHART, *ROTATION,
+                         f"--set=settings.leave_timeout={leave}"))
+    assert check_grace(objects) == seconds
+
+
+def test_updates_and_evictions_keep_the_cluster_whole(rendered):
+    check_replacing(rendered)
+    if workload(rendered)["kind"] != "DaemonSet":
+        check_spread(rendered)
 
 
 def test_only_gossip_and_http_are_exposed(rendered):
@@ -175,6 +192,15 @@ def test_numbers_and_lists_are_written_as_the_agent_reads_them():
     assert data["SERF_AGENT_TAG_DC"] == "east"
 
 
+def test_names_that_never_come_back_are_forgotten_early(rendered):
+    check_timeouts(rendered)
+
+
+def test_how_early_can_be_chosen():
+    objects = parse(must("helm", "template", "my", CHART, "--set=settings.tombstone_timeout=5m"))
+    assert settings(objects)["SERF_AGENT_TOMBSTONE_TIMEOUT"] == "5m"
+
+
 def test_the_label_is_made_of_namespace_and_name_and_can_be_kept():
     def label(*words):
         objects = parse(must("helm", "template", "my", CHART, "--namespace=prod", *words))
@@ -209,6 +235,8 @@ def test_a_changed_setting_rolls_the_pods():
     (["--set=discovery=mdns"], "discovery"),
     (["--set=settings.bind=:7947"], "bind"),
     (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
+    (["--set=settings.leave_timeout=500ms"], "leave_timeout"),
+    (["--set=settings.leave_timeout=null"], "leave_timeout"),
 ])
 def test_values_that_make_no_sense_are_refused(words, reason):
     done = tool("helm", "template", "my", CHART, *words)

@@ -151,23 +151,6 @@ def test_all_members_and_the_secret_get_a_new_key(pods):
     pods.cluster.wait_status("job", "left", agents=pods.members)
 
 
-def test_a_pod_that_is_down_comes_back_with_the_keys_of_the_secret(pods):
-    """Once it comes back while the old keys are still there, and once after they are gone."""
-    first, second, _ = pods.members
-    for pod in (first, second):
-        pod.kill()
-        pods.members.remove(pod)
-    pods.kill_when_it_says("is first in the Secret", FOR_NOW)
-    assert len(pods.secret()) == 3
-    pods.pod("pod-1-again")
-    pods.wait_one_cluster()
-    status, output = pods.rotate()
-    assert status == 0, output
-    pods.pod("pod-2-again")
-    pods.wait_one_cluster()
-    pods.assert_rotated()
-
-
 def test_a_rotation_that_is_killed_after_each_step_is_taken_up_there(pods):
     pods.kill_when_it_says("is last in the Secret", "-settle=600s")
     assert pods.secret()[:2] == pods.keys and len(pods.secret()) == 3

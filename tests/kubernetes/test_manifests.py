@@ -130,9 +130,76 @@ def test_memory_is_limited_and_the_processor_is_not(built, name):
 
 @pytest.mark.parametrize("name", BUILT)
 def test_a_pod_has_the_time_to_leave(built, name):
-    pod = workload(built[name])["spec"]["template"]["spec"]
-    leave = int(settings(built[name])["SERF_AGENT_LEAVE_TIMEOUT"].removesuffix("s"))
-    assert pod["terminationGracePeriodSeconds"] == leave + 15
+    check_grace(built[name])
+
+
+@pytest.mark.parametrize("name", SEED[1:])
+def test_the_seed_s_pods_have_the_time_to_leave_that_the_agent_takes_by_default(name):
+    source = (REPOSITORY / "src/agent/config.c").read_text("utf-8")
+    leave = int(re.search(r"\.leave_timeout = (\d+) \* second", source)[1])
+    (item,) = parse(seed(name))
+    assert pod_of(item)["spec"]["terminationGracePeriodSeconds"] == leave + 15
+
+
+def check_grace(objects):
+    """The leave timeout and 15 s more, the job's pod and that of `helm test` too."""
+    leave = re.fullmatch(r"(?:(\d+)m)?(?:(\d+)s)?", settings(objects)["SERF_AGENT_LEAVE_TIMEOUT"])
+    seconds = 60 * int(leave[1] or 0) + int(leave[2] or 0)
+    periods = {item["kind"]: pod_of(item)["spec"]["terminationGracePeriodSeconds"]
+               for item in objects if pod_of(item)}
+    assert periods and set(periods.values()) == {seconds + 15}, periods
+    return seconds
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_updates_and_evictions_keep_the_cluster_whole(built, name):
+    check_replacing(built[name])
+
+
+def check_replacing(objects):
+    """One more before one less, or one at a time where there can't be one more; and pods spread, each
+    generation by itself."""
+    item = workload(objects)
+    kind, spec = item["kind"], item["spec"]
+    assert spec["minReadySeconds"] >= 10
+    if kind == "Deployment":
+        assert spec["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    if kind == "DaemonSet":
+        assert spec["updateStrategy"]["rollingUpdate"] == {"maxUnavailable": 1}
+    budgets = [item["spec"]["maxUnavailable"] for item in objects
+               if item["kind"] == "PodDisruptionBudget"]
+    assert budgets == ([] if kind == "DaemonSet" else [1])
+    generation = {"Deployment": "pod-template-hash", "StatefulSet": "controller-revision-hash"}
+    for spread in spec["template"]["spec"].get("topologySpreadConstraints", []):
+        assert spread["matchLabelKeys"] == [generation[kind]]
+
+
+def test_members_spread_over_zones_and_nodes(built):
+    for name in ("base", "overlays/statefulset"):
+        check_spread(built[name])
+
+
+def check_spread(objects):
+    spread = workload(objects)["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [entry["topologyKey"] for entry in spread] == ["topology.kubernetes.io/zone",
+                                                          "kubernetes.io/hostname"]
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_services_have_addresses_of_both_families_where_there_are_two(built, name):
+    assert {item["spec"]["ipFamilyPolicy"] for item in built[name]
+            if item["kind"] == "Service"} == {"PreferDualStack"}
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_names_that_never_come_back_are_forgotten_early(built, name):
+    check_timeouts(built[name])
+
+
+def check_timeouts(objects):
+    values, early = settings(objects), workload(objects)["kind"] == "Deployment"
+    assert [values[f"SERF_AGENT_{timeout}_TIMEOUT"] for timeout in ("RECONNECT", "TOMBSTONE")] == (
+        ["15m", "1h"] if early else ["24h", "24h"])
 
 
 @pytest.mark.parametrize("name", BUILT)
@@ -387,7 +454,6 @@ def check_rotating_member(objects, pod):
     assert job["SERF_AGENT_TAG_PURPOSE"] == "key-rotation"
     assert not job["SERF_AGENT_SNAPSHOT_PATH"]
     assert job["SERF_AGENT_KEYRING_SOURCE"] == member["SERF_AGENT_KEYRING_SOURCE"]
-    assert pod["terminationGracePeriodSeconds"] >= 30
 
 
 def selectors_of(objects):

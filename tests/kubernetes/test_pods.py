@@ -74,7 +74,7 @@ def test_the_example_s_handler_writes_the_members_that_are_alive(cluster):
     wait_until(both, 70, "the file names both members")
 
 
-def test_an_agent_that_does_all_of_it_takes_less_than_is_requested(pods):
+def test_an_agent_that_does_all_of_it_takes_less_than_is_requested(pods, record_property):
     """Encrypted, found by the API server over TLS, and scraped. The limit is four times the request,
     for large clusters and bursts."""
     if OURS.is_sanitized:
@@ -90,4 +90,5 @@ def test_an_agent_that_does_all_of_it_takes_less_than_is_requested(pods):
     for agent in (first, second):
         page = urllib.request.urlopen(f"http://{agent.host}:7374/metrics", timeout=PATIENCE_SECONDS)
         assert b"serf_members" in page.read()
+        record_property("resident KiB:", agent.resident_kib())
         assert agent.resident_kib() < 12 * 1024

@@ -107,6 +107,20 @@ def test_the_build_gives_each_room_only_rooms_below():
     assert not wrong
 
 
+def test_the_map_of_the_rooms_shows_what_they_may_use():
+    """The table of docs/architecture.md, which leaves out what a room has through another."""
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([\w, ]*)\|$",
+                      read(os.path.join(ROOT, "docs/architecture.md")), re.MULTILINE)
+    direct = {room: set(re.findall(r"\w+", used)) for room, used in rows}
+    shown = {}
+    for room in direct:
+        shown[room], new = set(), {room}
+        while new:
+            new = {other for one in new for other in direct[one]} - shown[room]
+            shown[room] |= new
+    assert shown == ROOMS
+
+
 def test_the_core_asks_the_system_for_nothing():
     """Time, randomness, sockets and files reach the core only through its host."""
     system = re.compile(r"#\s*include\s+<(time\.h|sys/(?!types)\w+\.h|unistd\.h|pthread\.h|"

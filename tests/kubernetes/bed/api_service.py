@@ -25,16 +25,31 @@ class ApiService:
     def _take_answer(self):
         line = self._process.stdout.readline()
         assert line, f"the API server ended: see {self._log.name}"
-        return int(line)
+        return json.loads(line)
 
     def _call(self, *words):
         self._process.stdin.write(json.dumps(words) + "\n")
         self._process.stdin.flush()
         return self._take_answer()
 
-    def publish(self, pods):
-        """From now on these pods are there, not ready: {name: address}."""
-        self._call("pods", pods)
+    def publish(self, labels, pods):
+        """From now on these pods are there, not ready: {name: address}. All have these labels."""
+        self._call("pods", labels, pods)
+
+    def allow(self, rules):
+        """The account may do this, and nothing else: [(verb, resource, name or None)]."""
+        self._call("allow", rules)
+
+    def set_secret(self, name, data):
+        """`data` is {key: text}."""
+        self._call("set secret", name, data)
+
+    def secret(self, name):
+        return self._call("secret", name)
+
+    def annotations(self, name):
+        """Those of a Secret."""
+        return self._call("annotations", name)
 
     def misbehave(self, fault, *arguments):
         """From now on it does to each request what this function of api_server.py says."""
@@ -44,9 +59,8 @@ class ApiService:
         self._call("fault")
 
     def mounts(self):
-        """The service account, where pods look for it: over a file system of memory, so that nothing
-        of it is on the machine."""
-        return [(None, "/var/run"), (str(self.account), MOUNT)]
+        """The service account, where containers look for it."""
+        return [(str(self.account), MOUNT)]
 
     def close(self):
         self._process.kill()

@@ -18,13 +18,14 @@ from localcluster.namespaces import NamespacesImpossible
 from localcluster.pods import NAME_ALPHABET
 
 from bed.api_service import ApiService
-from bed.flavours import SEED
+from bed.flavours import KEYRING, KEYRING_SECRET, SEED, SEED_SERVICE, allowed, pod_labels
 from bed.name_service import NameService, OddNameService, write_resolver_file
 from bed.network import ClusterNetwork, has_ipv6
 from bed.pod import Pod
 
 PUBLISH_STEP_SECONDS = 0.1
 TEMPLATE_HASH = "7d4b9c6f5d"
+JOB_NUMBER = "29141220"  # the minute that it was due
 
 
 class Bed(Cluster):
@@ -75,9 +76,11 @@ class Bed(Cluster):
         if odd_names:
             self.names = OddNameService(self.directory, address)
         elif self.flavour.members:
-            self.names = NameService(self.directory, address, remember, records)
-        if self.flavour.asks_api:
+            self.names = NameService(self.directory, address, remember, records,
+                                     {SEED_SERVICE: self.network.service})
+        if self.flavour.has_api_server:
             self.api = ApiService(self.directory, self.network.api_server)
+            self.api.allow(allowed(self.flavour.folder))
 
     def _try_mounts(self):
         """Pods have a file of their own in place of the machine's; not every machine lets us."""
@@ -99,9 +102,8 @@ class Bed(Cluster):
             self.network.remove(probe)
 
     def mounts(self):
-        """(file or folder of the machine, where a pod has it) for each."""
-        return [(str(self.resolver_file), "/etc/resolv.conf"),
-                *(self.api.mounts() if self.api else ())]
+        """(file or folder of the machine, where each container has it) for each."""
+        return [(str(self.resolver_file), "/etc/resolv.conf")]
 
     def next_index(self):
         return next(self._indexes)
@@ -111,20 +113,30 @@ class Bed(Cluster):
     def _random_part(self):
         return "".join(self.random.choices(NAME_ALPHABET, k=5))
 
-    def _new_name(self):
-        if self.flavour.stable_names:
+    def _new_name(self, flavour):
+        if flavour.stable_names:
             taken = {pod.name for pod in self.pods}
             return next(name for name in map("serf-{}".format, itertools.count())
                         if name not in taken)
-        middle = f"{TEMPLATE_HASH}-" if self.flavour.controller == "Deployment" else ""
-        return f"serf-{middle}{self._random_part()}"
+        owner = {"Deployment": f"serf-{TEMPLATE_HASH}", "Job": f"{flavour.name}-{JOB_NUMBER}"}
+        return f"{owner.get(flavour.controller, 'serf')}-{self._random_part()}"
+
+    # --- the keyring's Secret ---
+
+    def set_keys(self, keys):
+        """Pods of an encrypted flavour that are started from now on have these."""
+        self.api.set_secret(KEYRING_SECRET, {KEYRING: json.dumps(keys)})
+
+    def keys(self):
+        return json.loads(self.api.secret(KEYRING_SECRET)[KEYRING])
 
     # --- starting ---
 
     def make(self, program=OURS, name=None, address=None, flavour=None):
         """A pod that does not run yet: it has its network, and nothing else."""
-        pod = Pod(self, program, name or self._new_name(), address or self.network.new_address(),
-                  flavour or self.flavour)
+        flavour = flavour or self.flavour
+        pod = Pod(self, program, name or self._new_name(flavour),
+                  address or self.network.new_address(), flavour)
         self.network.add(pod)
         self.pods.append(pod)
         self.agents.append(pod)
@@ -163,13 +175,14 @@ class Bed(Cluster):
                 time.sleep(PUBLISH_STEP_SECONDS)
 
     def set_endpoints(self, pods):
+        """The Service of the walk-through leads to its pods, the headless one to the others."""
         self.endpoints = list(pods)
-        addresses = [pod.host for pod in self.endpoints]
-        self.network.set_service(addresses)
+        self.network.set_service([pod.host for pod in self.endpoints if not pod.flavour.folder])
         if self.names and self.flavour.members:
-            self.names.publish(self.flavour.members, addresses)
+            self.names.publish(self.flavour.members, [pod.host for pod in self.endpoints
+                                                      if pod.flavour.folder])
         if self.api:
-            self.api.publish({pod.name: pod.host for pod in self.endpoints})
+            self.api.publish(pod_labels(), {pod.name: pod.host for pod in self.endpoints})
 
     # --- ending ---
 
@@ -214,10 +227,10 @@ class Bed(Cluster):
         if pod.flavour.has_probes:
             wait_until(pod.ready, AGREE_SECONDS, f"{pod} is ready")
 
-    def roll(self, pods=None):
+    def roll(self, pods=None, min_ready_seconds=0):
         """All pods, or these. A Deployment with maxSurge 1 and maxUnavailable 0: one more, and when it
-        is ready one less, which nobody waits for; a StatefulSet the other way round, under the same
-        names. Returns those that came."""
+        is ready, for so long, one less, which nobody waits for; a StatefulSet the other way round, under
+        the same names. Returns those that came."""
         leaving, before = [], list(self.pods)
         for old in before if pods is None else pods:
             if self.flavour.stable_names:
@@ -225,6 +238,7 @@ class Bed(Cluster):
                 self.wait_ready(self.create(names=[old.name])[0])
             else:
                 self.wait_ready(self.create()[0])
+                time.sleep(min_ready_seconds)
                 self.ask_to_end([old])
                 leaving.append(old)
         self.wait_ended(leaving)

@@ -86,12 +86,13 @@ class _Server:
 
 class NameService(_Server):
     """`remember` is for how many seconds the answer that there is nobody is remembered; with
-    `records` there are SRV records too."""
+    `records` there are SRV records too. `services` have an address of their own, which stays."""
 
-    def __init__(self, directory, address, remember=0, records=False):
+    def __init__(self, directory, address, remember=0, records=False, services=()):
         super().__init__(directory, address)
         self._command = dnsmasq()
         self.records = records
+        self.fixed = [f"{place} {full_name(service)}" for service, place in dict(services).items()]
         self.hosts = self.directory / "endpoints"
         self.hosts.write_text("", "ascii")
         self._place = ("127.0.0.53", AUTHORITY_PORT) if remember else (address, 53)
@@ -114,7 +115,7 @@ class NameService(_Server):
     def publish(self, service, addresses):
         """From now on these are the endpoints."""
         pods = service_records(service, addresses) if self.records else {}
-        lines = [f"{address} {full_name(service)}" for address in addresses]
+        lines = [*self.fixed, *(f"{address} {full_name(service)}" for address in addresses)]
         lines += [f"{address} {name}" for name, address in pods.items()]
         fresh = self.hosts.with_suffix(".new")
         fresh.write_text("".join(f"{line}\n" for line in lines), "ascii")

@@ -4,13 +4,17 @@ import contextlib
 import http.client
 import json
 import os
+import shutil
 import subprocess
+from pathlib import Path
 
 from agents import GOSSIP_PORT, LOGS_FLOW, OURS, PATIENCE_SECONDS, SANITIZER, Agent, \
     address_text, wait_until
 from localcluster import pods
 
-HTTP_PORT = 7374
+from bed.flavours import COPY_MOUNT, KEYRING, KEYRING_SECRET, SECRET_MOUNT, SNAPSHOT_MOUNT, \
+    SOCKET_MOUNT, on_volumes
+
 # The manifests' is 30 s, and no agent takes longer than half of that; but a machine that runs tests
 # stands still now and then.
 GRACE_SECONDS = max(PATIENCE_SECONDS, 30)
@@ -23,6 +27,8 @@ class Pod(Agent):
         self.bed, self.index, self.flavour = bed, bed.next_index(), flavour
         self.node = bed.network.node_of(address)
         self.volume = bed.directory / "volumes" / name  # the same for all pods of that name
+        self.shared = bed.directory / f"shared-{name}"
+        self.variables = {}
         self.in_time = None  # whether it ended by itself when it was asked to
 
     @property
@@ -47,17 +53,40 @@ class Pod(Agent):
 
     def spawn(self, gate=subprocess.DEVNULL):
         """Its program begins when the gate is closed. The pod's network must be there."""
-        self.volume.mkdir(parents=True, exist_ok=True)
+        self._fill_volumes()
         self.launcher = self.bed.network.launcher(self.name)
-        variables = self.flavour.environment(self, self.bed.network, self.bed.configuration,
-                                             self.bed.programs)
-        passed_on = {key: value for key, value in os.environ.items() if key.endswith("SAN_OPTIONS")}
+        self.variables = self.flavour.environment(self, self.bed.network, self.bed.configuration,
+                                                  self.bed.programs)
         command = self.command() if gate == subprocess.DEVNULL else pods.behind_gate(self.command())
-        self.process = self.bed.network.start(
-            self, command, {**{key: str(value) for key, value in variables.items()}, **passed_on,
-                            "TZ": "UTC"},
-            self.log_path, stdin=gate, mounts=self.bed.mounts())
+        self.process = self.run_container(command, self.variables, self.log_path,
+                                          self.flavour.asks_api, gate)
         return self
+
+    def _fill_volumes(self):
+        """The keyring's Secret as it is now, and nothing else, but that a snapshot stays."""
+        for mount in (SECRET_MOUNT, COPY_MOUNT):
+            shutil.rmtree(on_volumes(mount, self.volume), ignore_errors=True)
+        for mount in (SNAPSHOT_MOUNT, SECRET_MOUNT, COPY_MOUNT):
+            os.makedirs(on_volumes(mount, self.volume), exist_ok=True)
+        if self.flavour.encrypted:
+            keyring = Path(on_volumes(SECRET_MOUNT + KEYRING, self.volume))
+            keyring.write_text(self.bed.api.secret(KEYRING_SECRET)[KEYRING], "utf-8")
+            keyring.chmod(0o440)
+
+    def run_container(self, command, variables, log_path, with_token, stdin=subprocess.DEVNULL):
+        """A container of the pod: the pod's network, and processes of its own."""
+        passed_on = {key: value for key, value in os.environ.items() if key.endswith("SAN_OPTIONS")}
+        return self.bed.network.start(self, command, {**variables, **passed_on, "TZ": "UTC"}, log_path,
+                                      stdin=stdin, mounts=self._mounts(with_token))
+
+    def _mounts(self, with_token):
+        """What stands in places below /run is over a file system of memory, so that nothing of it is on
+        the machine."""
+        there = self.bed.api.mounts() if with_token else []
+        if self.flavour.shares_socket:
+            self.shared.mkdir(exist_ok=True)
+            there.append((str(self.shared), SOCKET_MOUNT))
+        return [*self.bed.mounts(), *([(None, "/run")] if there else []), *there]
 
     def wait_started(self):
         def started():
@@ -93,10 +122,14 @@ class Pod(Agent):
     # --- what it says ---
 
     def get(self, path):
-        """(status, body) over HTTP, as a probe of the kubelet asks; None: no answer."""
-        connection = http.client.HTTPConnection(self.host, HTTP_PORT, timeout=5)
+        """(status, body) over HTTP, as a probe of the kubelet asks, from within the pod where only
+        that is answered; None: no answer."""
+        host, _, port = self.variables["SERF_AGENT_HTTP_ADDR"].rpartition(":")
+        connection = http.client.HTTPConnection(host or self.host, int(port), timeout=5)
         with contextlib.closing(connection):
             try:
+                with self.bed.network.inside(self) if host else contextlib.nullcontext():
+                    connection.connect()
                 connection.request("GET", path)
                 answer = connection.getresponse()
                 return answer.status, answer.read().decode()

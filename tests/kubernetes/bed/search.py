@@ -102,6 +102,9 @@ def main():
     if not os.access(program.path, os.X_OK):
         sys.exit(f"bed-search: {program.path} does not exist: build it first, or set CSERF_BINARY")
     flavours = ["seed"] if options.reference else options.flavours.split(",")
+    if unknown := set(flavours) - set(FLAVOURS):
+        sys.exit(f"bed-search: --flavours: there is no {', '.join(sorted(unknown))}; there are "
+                 f"{', '.join(FLAVOURS)}")
     folder = options.keep or tempfile.mkdtemp(prefix="bed-search-")
     first = random.SystemRandom().randrange(1 << 31)
     tasks = [(flavour, int(size), first + number, folder, program)

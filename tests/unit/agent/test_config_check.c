@@ -114,6 +114,32 @@ static void join_addresses_with_words_of_their_own_are_checked(void **state)
         "-retry-join", "provider=k8s zone=a",
         "Invalid retry_join: provider=k8s zone=a: unknown key \"zone\": provider=k8s");
     assert_check_fails("-retry-join", "srv+", "Invalid retry_join: srv+: srv+ is followed by");
+    char *many[JOIN_ADDRESSES_MAX + 3] = {"agent"};
+    for (int i = 0; i <= JOIN_ADDRESSES_MAX; i++)
+        many[i + 1] = "-retry-join=10.0.0.1";
+    load(JOIN_ADDRESSES_MAX + 1, many);
+    assert_true(agent_config_check(&config, &error));
+    agent_config_fini(&config);
+    load(JOIN_ADDRESSES_MAX + 2, many);
+    assert_false(agent_config_check(&config, &error));
+    assert_string_equal(buffer_text(&error),
+                        "Invalid retry_join: it has 1025 addresses, of 1024 at "
+                        "most; a name may stand for many");
+    agent_config_fini(&config);
+}
+
+static void an_address_for_http_has_the_form_of_one(void **state)
+{
+    (void)state;
+    const char *good[] = {":7374", "127.0.0.1", "[::1]:80", "fd00::1", "localhost:0"};
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        load_flag("-http-addr", good[i]);
+        assert_true(agent_config_check(&config, &error));
+        agent_config_fini(&config);
+    }
+    assert_check_fails("-http-addr", "127.0.0.1:x",
+                       "Invalid http_addr: address 127.0.0.1:x: unknown port");
+    assert_check_fails("-http-addr", "[::1", "Invalid http_addr: address [::1: missing ']'");
 }
 
 static void who_encrypts_nothing_may_not_demand_it(void **state)
@@ -208,8 +234,10 @@ static void log_level_facility_profile_and_key_are_checked(void **state)
     assert_starts_with(buffer_text(&error), "Unknown profile: LAN");
     buffer_reset(&error);
     assert_false(agent_config_check_key(&config, &error));
-    assert_starts_with(buffer_text(&error),
-                       "Invalid encryption key: illegal base64 data at input byte 4");
+    assert_string_equal(
+        buffer_text(&error),
+        "Invalid encryption key: illegal base64 data at input byte 4; `serf keygen` "
+        "prints a good one; from: flag -encrypt");
     assert_true(agent_config_check_syslog(&config, &error));
     free(config.syslog_facility);
     config.syslog_facility = strdup("bogus");
@@ -587,6 +615,7 @@ int main(void)
         TEST(handler_settings_have_a_range),
         TEST(labels_and_their_modes_are_checked),
         TEST(join_addresses_with_words_of_their_own_are_checked),
+        TEST(an_address_for_http_has_the_form_of_one),
         TEST(who_encrypts_nothing_may_not_demand_it),
         TEST(an_interface_must_exist),
         TEST(notices_warn_and_mend),

@@ -120,6 +120,12 @@ static void the_source_of_a_value_is_its_variable(void **state)
             agent_config_append_source(&config_keys[i], &config, &error);
     assert_string_equal(buffer_text(&error), "SERF_AGENT_PROFILE");
     agent_config_fini(&config);
+    load_over("{}", "SERF_AGENT_ENCRYPT_KEY_FILE", write_test_file("key", "wrong"));
+    buffer_reset(&error);
+    assert_false(agent_config_check_key(&config, &error));
+    assert_contains(buffer_text(&error), "; from: SERF_AGENT_ENCRYPT_KEY_FILE");
+    assert_null(strstr(buffer_text(&error), "wrong"));
+    agent_config_fini(&config);
 }
 
 static void a_pod_s_address_is_advertised_whatever_it_looks_like(void **state)
@@ -305,12 +311,29 @@ static void unknown_names_are_told_in_one_line(void **state)
     assert_ptr_equal(strchr(buffer_text(&notices), '\n'), buffer_text(&notices) + notices.size - 1);
 }
 
+static void the_name_of_a_flag_is_answered_with_that_of_its_key(void **state)
+{
+    (void)state;
+    char *environment[] = {"SERF_AGENT_ENCRYPT=x",   "SERF_AGENT_ENCRYPT_FILE=/x",
+                           "SERF_AGENT_NODE=a",      "SERF_AGENT_NODE_FILE=a",
+                           "SERF_AGENT_RETRY_MAX=1", NULL};
+    agent_config_environment_notices(environment, take_notice, NULL);
+    assert_starts_with(
+        buffer_text(&notices),
+        "Warning: unknown in the environment: SERF_AGENT_ENCRYPT (-encrypt is "
+        "SERF_AGENT_ENCRYPT_KEY), SERF_AGENT_ENCRYPT_FILE (-encrypt is "
+        "SERF_AGENT_ENCRYPT_KEY_FILE), SERF_AGENT_NODE (-node is SERF_AGENT_NODE_NAME), "
+        "SERF_AGENT_NODE_FILE, SERF_AGENT_RETRY_MAX (-retry-max is "
+        "SERF_AGENT_RETRY_MAX_ATTEMPTS); ");
+}
+
 static void no_secret_of_the_agent_reaches_a_handler(void **state)
 {
     (void)state;
     struct text_map tags = {NULL, 0};
     setenv("SERF_AGENT_ENCRYPT_KEY", "precious", 1);
     setenv("SERF_AGENT_RPC_AUTH", "jewel", 1);
+    setenv("SERF_AGENT_ENCRYPT", "gold", 1); /* which is no setting, but was meant to be one */
     setenv("SERF_AGENT_NODE_NAME", "n1", 1);
     struct handler_event *event = handler_event_empty(MEMBER_EVENT_JOIN);
     char **environment = handler_environment(event, "n1", &tags, &error);
@@ -318,6 +341,7 @@ static void no_secret_of_the_agent_reaches_a_handler(void **state)
     for (char **variable = environment; *variable; variable++) {
         assert_null(strstr(*variable, "precious"));
         assert_null(strstr(*variable, "jewel"));
+        assert_null(strstr(*variable, "gold"));
         name_seen |= strcmp(*variable, "SERF_AGENT_NODE_NAME=n1") == 0;
     }
     assert_true(name_seen);
@@ -325,6 +349,7 @@ static void no_secret_of_the_agent_reaches_a_handler(void **state)
     handler_event_release(event);
     unsetenv("SERF_AGENT_ENCRYPT_KEY");
     unsetenv("SERF_AGENT_RPC_AUTH");
+    unsetenv("SERF_AGENT_ENCRYPT");
     unsetenv("SERF_AGENT_NODE_NAME");
 }
 
@@ -348,6 +373,7 @@ int main(void)
         TEST(what_kubernetes_sets_for_services_is_ignored),
         TEST(a_tag_may_be_called_port),
         TEST(unknown_names_are_told_in_one_line),
+        TEST(the_name_of_a_flag_is_answered_with_that_of_its_key),
         TEST(no_secret_of_the_agent_reaches_a_handler),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,12 @@ static void a_name_without_addresses_says_nothing(void **state)
     assert_false(is_first_after_search((const char *[]){own, "nobody.example"}, 2));
 }
 
+static void an_answer_with_hosts_that_could_not_be_looked_up_says_nothing(void **state)
+{
+    (void)state;
+    assert_false(is_first_after_search((const char *[]){"partly"}, 1));
+}
+
 static void old_addresses_say_nothing(void **state)
 {
     (void)state;
@@ -61,6 +67,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_that_leads_to_oneself_alone_names_nobody_else),
         cmocka_unit_test(a_name_without_addresses_says_nothing),
+        cmocka_unit_test(an_answer_with_hosts_that_could_not_be_looked_up_says_nothing),
         cmocka_unit_test(old_addresses_say_nothing),
         cmocka_unit_test(who_searches_nowhere_has_not_found_nobody),
     };

@@ -502,12 +502,16 @@ static void resolve(struct network *network, struct host *host, const struct net
 {
     struct endpoint found[HOSTS_MAX];
     size_t count = 0;
+    bool partly = false;
     const char *name = (const char *)event->bytes;
     if (strcmp(name, "serf") == 0) {
         found[count++] = network->service;
     } else if (strcmp(name, "headless") == 0 && network->stale_names) {
         count = network->stale_name_count;
         memcpy(found, network->stale_names, count * sizeof *found);
+    } else if (strcmp(name, "partly") == 0) { /* itself, and others that could not be looked up */
+        found[count++] = host->endpoint;
+        partly = true;
     } else if (strcmp(name, "headless") == 0) {
         for (uint32_t i = 0; i < network->host_count; i++)
             if (network->hosts[i].serf)
@@ -515,7 +519,8 @@ static void resolve(struct network *network, struct host *host, const struct net
     }
     char error[128];
     snprintf(error, sizeof error, "lookup %s: no such host", name);
-    serf_resolved(host->serf, network->now, event->number, found, count, error);
+    (partly ? serf_resolved_in_part : serf_resolved)(host->serf, network->now, event->number, found,
+                                                     count, error);
 }
 
 static void happen(struct network *network, struct network_event *event)

@@ -29,6 +29,8 @@ static struct name_server name_server;
 static struct answer answer;
 static struct resolver *resolver;
 static char servers[64];
+static unsigned warnings;
+static char warning[256];
 
 enum {
     TYPE_A = 1,
@@ -127,10 +129,13 @@ static unsigned add_addresses(struct buffer *reply, struct span question, uint16
 {
     bool one = label_is(question, "one"), two = label_is(question, "two"),
          both = label_is(question, "both");
-    if (type == TYPE_A && label_is(question, "many")) {
-        for (unsigned i = 0; i < MANY_ADDRESSES; i++)
+    bool many = label_is(question, "many"), full = label_is(question, "full"),
+         over = label_is(question, "over");
+    if (type == TYPE_A && (many || full || over)) {
+        unsigned count = many ? MANY_ADDRESSES : RESOLVER_ADDRESSES_MAX + over;
+        for (unsigned i = 0; i < count; i++)
             add_address(reply, TYPE_A, i);
-        return MANY_ADDRESSES;
+        return count;
     }
     if (type == TYPE_A && question.data[13] == 'n' && question.data[14] >= '0' &&
         question.data[14] <= '9') {
@@ -226,7 +231,7 @@ static void on_done(void *context, const struct endpoint *endpoints, size_t coun
     struct answer *to = context;
     to->count++;
     to->endpoint_count = count;
-    assert_true((count > 0) == (error == NULL));
+    assert_true(count > 0 || error);
     if (count > 0)
         memcpy(to->endpoints, endpoints, count * sizeof *endpoints);
     snprintf(to->error, sizeof to->error, "%s", error ? error : "");
@@ -254,18 +259,29 @@ static bool open_name_server(struct loop *loop)
     return name_server.listener != NULL;
 }
 
+static void on_warning(void *context, const char *text)
+{
+    (void)context;
+    warnings++;
+    snprintf(warning, sizeof warning, "%s", text);
+}
+
 static int set_up(void **state)
 {
     char text[ENDPOINT_TEXT_SIZE];
     struct loop *loop = loop_new();
     *state = loop;
+    warnings = 0;
     answer = (struct answer){0};
     if (!loop || !open_name_server(loop))
         return -1;
     struct endpoint at = udp_bound(name_server.udp);
     snprintf(servers, sizeof servers, "%s", endpoint_text(&at, text));
-    struct resolver_config config = {
-        .servers = servers, .try_timeout = PATIENCE_NS / 2, .tries = 1, .timeout = PATIENCE_NS};
+    struct resolver_config config = {.servers = servers,
+                                     .try_timeout = PATIENCE_NS / 2,
+                                     .tries = 1,
+                                     .timeout = PATIENCE_NS,
+                                     .warn = on_warning};
     resolver = resolver_new(loop, &config);
     return resolver ? 0 : -1;
 }
@@ -410,6 +426,7 @@ static void a_service_gives_the_addresses_of_its_hosts_with_its_ports(void **sta
     assert_found_at("10.1.2.9", 7946); /* the record says 0 */
     assert_found_at("10.1.2.3", 7003);
     assert_int_equal(answer.endpoints[3].port, 7003); /* of the lowest priority */
+    assert_string_equal(answer.error, "lookup nohost.test: no such host"); /* nor is it concealed */
 }
 
 static void a_service_s_failures_name_what_failed(void **state)
@@ -435,12 +452,34 @@ static void a_host_that_is_late_does_not_hold_back_the_others(void **state)
     look_up_service(*state, "late.test");
     assert_int_equal(answer.endpoint_count, 1);
     assert_found_at("10.1.2.3", 7002);
+    assert_string_equal(answer.error, "lookup mute.test: i/o timeout");
 }
 
 static void of_many_hosts_some_are_looked_up(void **state)
 {
     look_up_service(*state, "crowd.test");
     assert_int_equal(answer.endpoint_count, RESOLVER_TARGETS_MAX);
+    assert_string_equal(answer.error, "");
+}
+
+static void that_addresses_are_left_out_is_told_once(void **state)
+{
+    look_up(*state, "full.test");
+    assert_int_equal(answer.endpoint_count, RESOLVER_ADDRESSES_MAX);
+    assert_int_equal(warnings, 0);
+    for (unsigned i = 0; i < 3; i++)
+        look_up(*state, "over.test");
+    assert_int_equal(answer.endpoint_count, RESOLVER_ADDRESSES_MAX);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(warning,
+                        "lookup over.test: more than 1024 addresses: the rest is left out");
+}
+
+static void that_services_are_left_out_is_told(void **state)
+{
+    look_up_service(*state, "crowd.test");
+    assert_int_equal(warnings, 1);
+    assert_string_equal(warning, "lookup crowd.test: more than 64 services: the rest is left out");
 }
 
 static void freeing_the_resolver_silences_services_too(void **state)
@@ -486,6 +525,8 @@ int main(void)
         TEST(a_service_s_failures_name_what_failed),
         TEST(a_host_that_is_late_does_not_hold_back_the_others),
         TEST(of_many_hosts_some_are_looked_up),
+        TEST(that_addresses_are_left_out_is_told_once),
+        TEST(that_services_are_left_out_is_told),
         TEST(freeing_the_resolver_silences_services_too),
         TEST(waiting_resolves_too),
     };

@@ -1,6 +1,7 @@
 #include "api_fixture.h"
 
 #include "kube_discovery.h"
+#include "kube_lists.h"
 
 struct outcome {
     unsigned count;
@@ -13,6 +14,8 @@ struct outcome {
 static struct api_server server;
 static struct kube_discovery *discovery;
 static struct outcome outcome;
+static unsigned warnings;
+static char warning[1024];
 
 #define ANSWER(status, body) "HTTP/1.1 " status "\r\n\r\n" body
 #define POD(address)         "{\"status\": {\"podIP\": \"" address "\"}}"
@@ -32,17 +35,25 @@ static void on_done(void *context, const struct endpoint *endpoints, size_t coun
     kube_discovery_free(to->free);
 }
 
+static void on_warning(void *context, const char *text)
+{
+    (void)context;
+    warnings++;
+    snprintf(warning, sizeof warning, "%s", text);
+}
+
 static int set_up(void **state)
 {
     struct loop *loop = loop_new();
     *state = loop;
     outcome = (struct outcome){0};
+    warnings = 0;
     if (!loop || api_start(&server) != 0)
         return -1;
     server.answer = one_pod;
     struct kube_config config = {
         .server = server.url, .folder = server.folder, .timeout = PATIENCE_NS};
-    discovery = kube_discovery_new(loop, &config);
+    discovery = kube_discovery_new(loop, &config, on_warning, NULL);
     return discovery ? 0 : -1;
 }
 
@@ -117,6 +128,35 @@ static void pages_without_end_are_left_at_a_limit(void **state)
     discover(*state, "provider=k8s", true);
     assert_int_equal(server.requests, KUBE_PAGES_MAX);
     assert_int_equal(outcome.endpoint_count, 1);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(warning, "'provider=k8s' finds more than 3200 objects: the rest is left "
+                                 "out; a narrower label_selector avoids that");
+}
+
+static void that_addresses_are_left_out_is_told_once(void **state)
+{
+    struct buffer page;
+    buffer_init(&page, 1024 * 1024);
+    buffer_append_text(&page, "HTTP/1.1 200 OK\r\n\r\n{\"items\": [");
+    for (unsigned i = 0; i <= KUBE_ADDRESSES_MAX; i++)
+        buffer_printf(&page, "%s{\"status\": {\"podIP\": \"10.1.%u.%u\"}}", i ? "," : "", i / 250,
+                      i % 250);
+    buffer_append_text(&page, "]}");
+    server.answer = buffer_text(&page);
+    server.answers[0] = one_pod;
+    uint64_t end = loop_now() + PATIENCE_NS;
+    discover(*state, "provider=k8s", false);
+    assert_int_equal(warnings, 0);
+    while (server.requests < 3 && loop_now() < end)
+        discover(*state, "provider=k8s", false);
+    assert_int_equal(server.requests, 3);
+    assert_int_equal(outcome.endpoint_count, KUBE_ADDRESSES_MAX);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(warning, "'provider=k8s' finds more than 1024 addresses: the rest is left "
+                                 "out; a narrower label_selector avoids that");
+    kube_discovery_free(discovery);
+    discovery = NULL;
+    buffer_fini(&page);
 }
 
 static void who_has_joined_is_answered_from_memory(void **state)
@@ -236,6 +276,7 @@ int main(void)
         TEST(pages_follow_each_other),
         TEST(a_page_that_is_too_old_begins_the_list_anew_once),
         TEST(pages_without_end_are_left_at_a_limit),
+        TEST(that_addresses_are_left_out_is_told_once),
         TEST(who_has_joined_is_answered_from_memory),
         TEST(failures_are_remembered_too),
         TEST(who_is_alone_asks_again_soon),

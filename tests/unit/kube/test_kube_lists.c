@@ -168,13 +168,17 @@ static void more_addresses_than_the_limit_are_left_out(void **state)
     struct buffer page;
     (void)state;
     buffer_init(&page, 1024 * 1024);
-    buffer_append_text(&page, "{\"items\": [");
-    for (unsigned i = 0; i < KUBE_ADDRESSES_MAX + 10; i++)
-        buffer_printf(&page, "%s{\"status\": {\"podIP\": \"10.1.%u.%u\"}}", i ? "," : "", i / 250,
-                      i % 250);
-    buffer_append_text(&page, "]}");
-    assert_true(kube_read_pods(buffer_span(&page), false, &addresses, &more, &error));
-    assert_int_equal(addresses.count, KUBE_ADDRESSES_MAX);
+    for (unsigned count = KUBE_ADDRESSES_MAX; count < KUBE_ADDRESSES_MAX + 10; count += 9) {
+        buffer_reset(&page);
+        kube_addresses_fini(&addresses);
+        buffer_append_text(&page, "{\"items\": [{\"status\": {\"podIP\": \"10.1.0.0\"}}");
+        for (unsigned i = 0; i < count; i++)
+            buffer_printf(&page, ",{\"status\": {\"podIP\": \"10.1.%u.%u\"}}", i / 250, i % 250);
+        buffer_append_text(&page, ",{\"status\": {\"podIP\": \"10.1.0.0\"}}]}");
+        assert_true(kube_read_pods(buffer_span(&page), false, &addresses, &more, &error));
+        assert_int_equal(addresses.count, KUBE_ADDRESSES_MAX);
+        assert_int_equal(addresses.left_out, count > KUBE_ADDRESSES_MAX);
+    }
     assert_address(0, "10.1.0.0:0"); /* the first ones stay */
     assert_address(KUBE_ADDRESSES_MAX - 1, "10.1.4.23:0");
     buffer_fini(&page);

@@ -13,6 +13,8 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "node.h"
+
 enum { PATIENCE_SECONDS = 70 };
 
 #define KEY   "HvY8ubRZMgafUOWvrOadwOckVa1wN3QWAo46FVKbVN8="
@@ -29,6 +31,22 @@ struct program {
 };
 
 static struct program a, b;
+
+/* --- what the library asks of its node; the linker puts this in front --- */
+
+static struct retry_join searched;
+
+void __real_node_retry_join(struct node *node, const struct span *addresses, size_t count,
+                            const struct retry_join *options);
+void __wrap_node_retry_join(struct node *node, const struct span *addresses, size_t count,
+                            const struct retry_join *options);
+
+void __wrap_node_retry_join(struct node *node, const struct span *addresses, size_t count,
+                            const struct retry_join *options)
+{
+    searched = *options;
+    __real_node_retry_join(node, addresses, count, options);
+}
 
 /* --- the program --- */
 
@@ -316,6 +334,23 @@ static void a_search_begins_anew_with_other_addresses(void **state)
     assert_true(until(&b.events[CSERF_EVENT_JOIN], 2));
     /* And ends when there are none. */
     assert_int_equal(cserf_member_retry_join(b.member, NULL, 0, 1000, 0, false, NULL), CSERF_OK);
+}
+
+static void whether_a_search_goes_on_for_life_is_configured(void **state)
+{
+    const char *nobody = "127.0.0.1:1";
+    (void)state;
+    for (int watch = 0; watch <= 1; watch++) {
+        struct cserf_config *config = config_of(&a, "a");
+        cserf_config_set_retry_watch(config, watch == 1);
+        cserf_member_free(a.member);
+        start_with(&a, config);
+        assert_int_equal(cserf_member_retry_join(a.member, &nobody, 1, 1000, 3, true, NULL),
+                         CSERF_OK);
+        assert_int_equal(searched.watch, watch);
+        assert_int_equal(searched.max_attempts, 3);
+        assert_true(searched.replay);
+    }
 }
 
 static void a_join_of_nobody_is_refused_with_the_reason(void **state)
@@ -663,6 +698,7 @@ int main(void)
         TEST(what_is_no_key_and_a_member_without_keys_are_told),
         TEST(a_round_trip_is_estimated_without_asking),
         TEST(a_search_begins_anew_with_other_addresses),
+        TEST(whether_a_search_goes_on_for_life_is_configured),
         TEST(a_snapshot_brings_a_member_back),
         TEST(log_lines_come_at_the_level_asked_for),
         TEST(stats_are_written_as_far_as_the_caller_knows_them),

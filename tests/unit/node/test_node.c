@@ -8,7 +8,25 @@
 #include "tcp.h"
 #include "udp.h"
 
-enum { MANY = 200 };
+enum { MANY = 200, REFUSED_MAX = 64 };
+
+/* The linker puts these in front of the library's. */
+static bool out_of_memory;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    return out_of_memory ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t count, size_t size)
+{
+    return out_of_memory ? NULL : __real_calloc(count, size);
+}
 
 /* The application, and a peer with sockets of its own. */
 struct world {
@@ -22,7 +40,7 @@ struct world {
     bool free_in_callback;
     char told[512]; /* callbacks about queries and keys */
     unsigned tellings;
-    bool no_providers;
+    bool no_providers, provider_refuses;
     resolver_done *discovered;
     void *discovered_context;
 
@@ -116,6 +134,8 @@ static bool on_discover(void *context, struct span settings, uint16_t port, reso
     (void)context;
     world.discovered = done;
     world.discovered_context = done_context;
+    if (world.provider_refuses)
+        return false;
     tell("discover %.*s %u; ", SPAN_PRINT(settings), port);
     return true;
 }
@@ -475,6 +495,11 @@ static void a_provider_is_asked(void **state)
     world.discovered(world.discovered_context, &found, 1, NULL);
     assert_non_null(strstr(fake.diary, "request 5: 1 ; "));
     assert_int_equal(fake.answer.port, 7001);
+    fake_say(provider_effect());
+    poke();
+    assert_true(loop_until(world.loop, &world.tellings, 2));
+    world.discovered(world.discovered_context, &found, 1, "the rest is lost");
+    assert_non_null(strstr(fake.diary, "in part: request 5: 1 the rest is lost; "));
 }
 
 static void without_providers_that_is_the_answer(void **state)
@@ -486,6 +511,60 @@ static void without_providers_that_is_the_answer(void **state)
     poke();
     assert_true(loop_until(world.loop, &fake.resolved, 1));
     assert_non_null(strstr(fake.diary, "request 5: 0 this program knows no providers; "));
+}
+
+static void every_question_is_answered_when_memory_is_out(void **state)
+{
+    (void)state;
+    world.provider_refuses = true;
+    start();
+    for (unsigned i = 0; i < FAKE_EFFECTS_MAX - 1; i++) {
+        fake_say(provider_effect());
+        fake.said[i].resolve.request = i;
+    }
+    fake_say((struct effect){.kind = EFFECT_MEMBER_EVENT});
+    poke();
+    assert_true(loop_until(world.loop, &world.member_events, 1));
+    assert_int_equal(fake.resolved, FAKE_EFFECTS_MAX - 1);
+    assert_non_null(strstr(fake.diary, "request 0: 0 lookup: out of memory; "));
+    assert_non_null(strstr(fake.diary, "request 30: 0 lookup: out of memory; "));
+}
+
+static void commands_are_answered_from_the_loop_when_memory_is_out(void **state)
+{
+    struct span address = span_text("a:1");
+    (void)state;
+    start();
+    loop_turn(world.loop, false);
+    out_of_memory = true;
+    node_join(world.node, &address, 1, false, on_done, &world);
+    node_keys(world.node, KEY_LIST, SPAN_EMPTY, 0, on_keys_done, &world);
+    node_leave(world.node, NULL, NULL);
+    out_of_memory = false;
+    assert_int_equal(world.done + world.tellings, 0);
+    assert_true(loop_until(world.loop, &world.done, 1));
+    assert_false(world.ok);
+    assert_string_equal(world.error, "out of memory");
+    assert_string_equal(world.told, "keys 0 out of memory; ");
+    assert_string_equal(fake.diary, "");
+}
+
+static void of_many_commands_without_memory_each_is_answered_once(void **state)
+{
+    (void)state;
+    start();
+    loop_turn(world.loop, false);
+    world.log[0] = '\0';
+    out_of_memory = true;
+    for (unsigned i = 0; i < REFUSED_MAX; i++)
+        node_leave(world.node, on_done, &world);
+    assert_int_equal(world.done, 0);
+    node_leave(world.node, on_done, &world);
+    out_of_memory = false;
+    assert_int_equal(world.done, 1);
+    assert_true(loop_until(world.loop, &world.done, REFUSED_MAX + 1));
+    loop_turn(world.loop, false);
+    assert_int_equal(world.done, REFUSED_MAX + 1);
 }
 
 static void commands_are_copied_and_answered_from_the_loop(void **state)
@@ -689,6 +768,9 @@ int main(void)
         TEST(a_stream_that_can_not_be_opened_fails_with_the_reason),
         TEST(names_are_resolved),
         TEST(services_are_resolved),
+        TEST(every_question_is_answered_when_memory_is_out),
+        TEST(commands_are_answered_from_the_loop_when_memory_is_out),
+        TEST(of_many_commands_without_memory_each_is_answered_once),
         TEST(a_provider_is_asked),
         TEST(without_providers_that_is_the_answer),
         TEST(commands_are_copied_and_answered_from_the_loop),
