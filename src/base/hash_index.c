@@ -68,13 +68,8 @@ static void place(uint32_t *places, uint32_t capacity, uint64_t hash, uint32_t i
     places[i] = tagged(hash, item);
 }
 
-bool hash_index_reserve(struct hash_index *index)
+static bool grow_to(struct hash_index *index, uint32_t capacity)
 {
-    if (index->count < index->capacity - index->capacity / 4 && index->capacity != 0)
-        return true;
-    if (index->capacity >= CAPACITY_MAX)
-        return false;
-    uint32_t capacity = index->capacity ? index->capacity * 2 : FIRST_CAPACITY;
     uint32_t *places = calloc(capacity, sizeof *places);
     if (!places)
         return false;
@@ -87,6 +82,30 @@ bool hash_index_reserve(struct hash_index *index)
     index->places = places;
     index->capacity = capacity;
     return true;
+}
+
+/* How many items stand in so many places at most. */
+static uint32_t items_in(uint32_t capacity)
+{
+    return capacity - capacity / 4;
+}
+
+bool hash_index_reserve(struct hash_index *index)
+{
+    if (index->count < items_in(index->capacity))
+        return true;
+    if (index->capacity >= CAPACITY_MAX)
+        return false;
+    return grow_to(index, index->capacity ? index->capacity * 2 : FIRST_CAPACITY);
+}
+
+void hash_index_expect_count(struct hash_index *index, uint32_t count)
+{
+    uint32_t capacity = index->capacity ? index->capacity : FIRST_CAPACITY;
+    while (items_in(capacity) < count && capacity < CAPACITY_MAX)
+        capacity *= 2;
+    if (capacity > index->capacity)
+        grow_to(index, capacity);
 }
 
 void hash_index_insert(struct hash_index *index, uint64_t hash, uint32_t item)

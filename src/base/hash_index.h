@@ -42,6 +42,9 @@ uint32_t hash_index_candidate(const struct hash_index *index, uint64_t hash);
 /* Makes sure that the next insert can't fail; false when memory is out. */
 bool hash_index_reserve(struct hash_index *index);
 
+/* Makes room for `count` items in all, if there is memory. */
+void hash_index_expect_count(struct hash_index *index, uint32_t count);
+
 /* Adds an item whose key is not in the index; a reserve must have come before. */
 void hash_index_insert(struct hash_index *index, uint64_t hash, uint32_t item);
 

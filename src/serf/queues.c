@@ -27,11 +27,23 @@ static void queue_dropped(void *context, const struct broadcast *item)
     intern_release(serf->swim.pool, item->message);
 }
 
+static uint32_t depth_limit(const struct serf *serf)
+{
+    uint32_t smallest = serf->config.min_queue_depth;
+    uint32_t for_members = 2 * serf->swim.table.serf_count;
+    if (smallest == 0)
+        return serf->config.max_queue_depth;
+    return for_members > smallest ? for_members : smallest;
+}
+
 void queues_init(struct serf *serf)
 {
     broadcast_queue_init(&serf->intents, queue_finished, serf);
     broadcast_queue_init(&serf->queries, queue_finished, serf);
     broadcast_queue_init(&serf->events, queue_finished, serf);
+    uint32_t expected = serf->config.swim.members_expected; /* each comes with an intent */
+    uint32_t most = depth_limit(serf) + PRUNE_SLACK;
+    broadcast_queue_expect(&serf->intents, expected < most ? expected : most);
 }
 
 void queues_fini(struct serf *serf)
@@ -46,15 +58,6 @@ static const char *queue_name(const struct serf *serf, const struct broadcast_qu
     if (queue == &serf->intents)
         return "Intent";
     return queue == &serf->queries ? "Query" : "Event";
-}
-
-static uint32_t depth_limit(const struct serf *serf)
-{
-    uint32_t smallest = serf->config.min_queue_depth;
-    uint32_t for_members = 2 * serf->swim.table.serf_count;
-    if (smallest == 0)
-        return serf->config.max_queue_depth;
-    return for_members > smallest ? for_members : smallest;
 }
 
 struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, struct span message,

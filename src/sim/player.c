@@ -37,7 +37,9 @@ struct player {
 
 /* --- the simulation's configuration --- */
 
-static void choose_profile(struct serf_config *config, enum profile profile)
+/* Room is made for everybody at once: tables that thousands of members grow in step leave holes
+ * that none of them can use. */
+static void choose_profile(struct serf_config *config, enum profile profile, uint32_t members)
 {
     static void (*const profiles[])(struct swim_config *) = {
         [PROFILE_LAN] = swim_config_lan,
@@ -47,6 +49,7 @@ static void choose_profile(struct serf_config *config, enum profile profile)
     serf_config_init(config, profiles[profile]);
     config->coalesce_period = config->quiescent_period = 0;
     config->swim.compress = false;
+    config->swim.members_expected = members;
 }
 
 static bool resolve_for_config(const struct member_set *set, uint32_t count, uint8_t *members)
@@ -493,7 +496,7 @@ static bool configure(const struct scenario *scenario, struct simulation_config 
                       uint8_t *profile_of, uint8_t *used, uint8_t *members)
 {
     for (uint32_t i = 0; i < PROFILES_MAX; i++)
-        choose_profile(&config->profiles[i], (enum profile)i);
+        choose_profile(&config->profiles[i], (enum profile)i, config->member_count);
     for (uint32_t i = 0; i < scenario->profile_count; i++) {
         const struct profile_rule *rule = &scenario->profiles[i];
         if (!resolve_for_config(&rule->set, config->member_count, members))

@@ -81,9 +81,8 @@ static void finish(struct broadcast_queue *queue, uint32_t number)
     queue->finished(queue->context, &queue->items[number]);
 }
 
-static bool grow_items(struct broadcast_queue *queue, uint32_t needed)
+static bool grow_items(struct broadcast_queue *queue, uint32_t capacity)
 {
-    uint32_t capacity = array_grown_for(queue->item_capacity, needed);
     struct broadcast *items = realloc(queue->items, capacity * sizeof *items);
     if (!items)
         return false;
@@ -95,7 +94,7 @@ static bool grow_items(struct broadcast_queue *queue, uint32_t needed)
 static bool reserve_item(struct broadcast_queue *queue)
 {
     return queue->free_item != BROADCAST_NONE || queue->item_count < queue->item_capacity ||
-           grow_items(queue, queue->item_count + 1);
+           grow_items(queue, array_grown_for(queue->item_capacity, queue->item_count + 1));
 }
 
 void broadcast_queue_expect(struct broadcast_queue *queue, uint32_t count)

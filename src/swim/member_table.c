@@ -157,9 +157,8 @@ void identity_write_alive(const struct identity *identity, uint32_t incarnation,
     memcpy(start + head_size, identity->told, identity->told_size);
 }
 
-static bool grow_slots(struct member_table *table, uint32_t needed)
+static bool grow_slots(struct member_table *table, uint32_t capacity)
 {
-    uint32_t capacity = array_grown_for(table->slot_capacity, needed);
     if (capacity > table->maximum)
         capacity = table->maximum;
     struct member_record *records = realloc(table->records, capacity * sizeof *records);
@@ -173,7 +172,7 @@ static bool grow_slots(struct member_table *table, uint32_t needed)
 static bool reserve_slot(struct member_table *table)
 {
     return table->free_slot != MEMBER_NONE || table->slot_count < table->slot_capacity ||
-           grow_slots(table, table->slot_count + 1);
+           grow_slots(table, array_grown_for(table->slot_capacity, table->slot_count + 1));
 }
 
 void member_table_expect(struct member_table *table, uint32_t count)
@@ -182,6 +181,7 @@ void member_table_expect(struct member_table *table, uint32_t count)
         count = table->maximum;
     if (count > table->slot_capacity)
         grow_slots(table, count);
+    hash_index_expect_count(&table->index, count);
 }
 
 uint32_t member_table_add(struct member_table *table, struct atom *identity)

@@ -112,6 +112,10 @@ bool swim_init(struct swim *swim, const struct swim_config *config, const struct
     member_table_init(&swim->table, pool, config->members_max);
     broadcast_queue_init(&swim->changes, swim_broadcast_finished, swim);
     broadcast_queue_init(&swim->arrivals, swim_broadcast_finished, swim);
+    member_table_expect(&swim->table, config->members_expected);
+    broadcast_queue_expect(&swim->arrivals, config->members_expected < ARRIVALS_MAX
+                                                ? config->members_expected
+                                                : ARRIVALS_MAX + ARRIVALS_SLACK);
     timer_heap_init(&swim->timers);
     compound_init(&swim->compound);
     buffer_init(&swim->scratch, PACKET_SIZE_MAX);

@@ -42,6 +42,8 @@ struct swim_config {
     bool verify_outgoing; /* with a keyring, what is sent is encrypted */
     bool compress;
 
+    uint32_t members_expected; /* room is made for so many at the start, if there is memory; 0 */
+
     /* Limits on what peers can make grow. */
     uint32_t members_max;     /* records in the table */
     uint32_t streams_max;     /* streams at once */
