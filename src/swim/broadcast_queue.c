@@ -162,20 +162,25 @@ void broadcast_queue_cancel(struct broadcast_queue *queue, uint32_t number)
 }
 
 /* Drops the oldest items of a list, which stand last, until `maximum` are left in the queue. */
-static void prune_list(struct broadcast_queue *queue, uint32_t head, uint32_t maximum)
+static void prune_list(struct broadcast_queue *queue, uint32_t *head, uint32_t maximum)
 {
     uint32_t live = 0;
-    for (uint32_t i = head; i != BROADCAST_NONE; i = queue->items[i].next)
+    for (uint32_t i = *head; i != BROADCAST_NONE; i = queue->items[i].next)
         live += queue->items[i].kind != KIND_STALE;
     uint32_t excess = queue->count - maximum;
     uint32_t kept = live > excess ? live - excess : 0;
-    for (uint32_t i = head; i != BROADCAST_NONE; i = queue->items[i].next) {
-        if (queue->items[i].kind == KIND_STALE)
-            continue;
-        if (kept > 0)
+    for (uint32_t *link = head; *link != BROADCAST_NONE;) {
+        uint32_t number = *link;
+        bool stale = queue->items[number].kind == KIND_STALE;
+        if (!stale && kept > 0) {
             kept--;
-        else
-            mark_stale(queue, i);
+            link = &queue->items[number].next;
+            continue;
+        }
+        *link = queue->items[number].next;
+        if (!stale)
+            finish(queue, number);
+        free_item(queue, number);
     }
 }
 
@@ -186,9 +191,8 @@ void broadcast_queue_prune(struct broadcast_queue *queue, uint32_t maximum)
         int t = 63 - __builtin_clzll(tiers);
         tiers &= ~(UINT64_C(1) << t);
         for (int c = 0; c < BROADCAST_CLASSES && queue->count > maximum; c++)
-            prune_list(queue, queue->tiers[t]->heads[c], maximum);
+            prune_list(queue, &queue->tiers[t]->heads[c], maximum);
     }
-    sweep_if_worthwhile(queue);
 }
 
 /* The highest class at or below `class` that may have items, or -1. */
