@@ -272,6 +272,14 @@ static struct span take_bytes(struct serf *serf, struct span bytes)
     return buffer_span(&serf->received);
 }
 
+enum { RECEIVED_KEPT_BYTES = 16384 }; /* a state of a large cluster takes more, once in minutes */
+
+static void give_back_what_a_state_took(struct serf *serf)
+{
+    if (serf->received.capacity > RECEIVED_KEPT_BYTES)
+        buffer_fini(&serf->received);
+}
+
 static void handle_report(struct serf *serf, struct effect *effect)
 {
     switch (effect->kind) {
@@ -293,6 +301,7 @@ static void handle_report(struct serf *serf, struct effect *effect)
         break;
     case EFFECT_SWIM_REMOTE_STATE:
         merge_remote_state(serf, take_bytes(serf, effect->payload.bytes), effect->payload.join);
+        give_back_what_a_state_took(serf);
         break;
     case EFFECT_SWIM_SYNC_DONE:
         effect->sync.error = take_bytes(serf, effect->sync.error);
