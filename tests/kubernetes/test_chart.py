@@ -192,6 +192,30 @@ def test_numbers_and_lists_are_written_as_the_agent_reads_them():
     assert data["SERF_AGENT_TAG_DC"] == "east"
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet"])
+def test_an_agent_may_stand_beside_an_application_as_in_the_sidecar_s_example(kind, tmp_path):
+    example = workload(parse(must("kubectl", "kustomize", FOLDER / "overlays/sidecar")))
+    pod = example["spec"]["template"]["spec"]
+    agent = agent_of([example])
+    handlers = next(variable["value"] for variable in agent["env"]
+                    if variable["name"] == "SERF_AGENT_EVENT_HANDLERS")
+    values = tmp_path / "values.json"
+    values.write_text(json.dumps({
+        "kind": kind,
+        "settings": {"event_handlers": handlers},
+        "application": {"containers": pod["containers"], "volumes": pod["volumes"],
+                        "agentMounts": agent["volumeMounts"]}}), "utf-8")
+    objects = parse(must("helm", "template", "my", CHART, "-f", values))
+    assert problems(objects) == []
+    made = workload(objects)["spec"]["template"]["spec"]
+    assert made["containers"] == pod["containers"]
+    assert [(container["name"], container["restartPolicy"]) for container in made["initContainers"]] \
+        == [("serf", "Always")]
+    assert made["volumes"] == pod["volumes"]
+    assert all(mount in made["initContainers"][0]["volumeMounts"] for mount in agent["volumeMounts"])
+    assert settings(objects)["SERF_AGENT_EVENT_HANDLERS"] == handlers
+
+
 def test_names_that_never_come_back_are_forgotten_early(rendered):
     check_timeouts(rendered)
 
@@ -237,6 +261,10 @@ def test_a_changed_setting_rolls_the_pods():
     (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),
     (["--set=settings.leave_timeout=500ms"], "leave_timeout"),
     (["--set=settings.leave_timeout=null"], "leave_timeout"),
+    (["--set=kind=DaemonSet", f"--set={KEYRING}", "--set=application.containers[0].name=web",
+      "--set=application.containers[0].image=web"], "containers"),
+    (["--set=application.containers[0].name=serf", "--set=application.containers[0].image=web"], "name"),
+    (["--set=application.containers[0].name=web"], "image"),
 ])
 def test_values_that_make_no_sense_are_refused(words, reason):
     done = tool("helm", "template", "my", CHART, *words)
