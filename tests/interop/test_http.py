@@ -127,7 +127,8 @@ def test_who_stops_reading_a_long_list_costs_little_and_is_cut_off(cluster):
     wait_until(lambda: (all(socket_has_bytes(client) for client in clients), None), AGREE_SECONDS,
                "each has the beginning of its answer")
     assert web.ask("/health/live")[0] == 200
-    assert resident_kib(agent) - before < 6_000
+    if not OURS.is_sanitized:  # which keeps for a while what was freed
+        assert resident_kib(agent) - before < 6_000
     wait_until(lambda: (connections_of(agent, web) == 0, None), AGREE_SECONDS, "all are cut off")
     for client in clients:
         assert len(received(client)) < whole
