@@ -31,7 +31,7 @@ enum {
     USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
     MERGE_SLICE = 1024,        /* members merged before the loop gets its turn */
     MERGE_AHEAD = 8,           /* of them read ahead */
-    FIRST_STATE_TOLD = 128,    /* members of the first state that one tells on */
+    FIRST_STATE_TOLD = 1024,   /* members of the first state that one tells on */
     ARRIVALS_MAX = 4096,       /* waiting to be told; further ones come with an exchange */
     ARRIVALS_SLACK = 512,      /* so that a full queue is not pruned at every arrival */
     TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */

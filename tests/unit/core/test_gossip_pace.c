@@ -104,78 +104,11 @@ static void a_flood_of_news_goes_out_once_an_interval(void **state)
     network_free(network);
 }
 
-/* Members start..start+count-1, which join the first of them and tell all of it to each other; no
- * exchange of states comes to their help. */
-static void start_cluster(struct network *network, uint32_t start, uint32_t count)
-{
-    struct serf_config config = network_config();
-    config.swim.push_pull_interval = 0;
-    for (uint32_t i = start; i < start + count; i++) {
-        char name[16], seed[16];
-        snprintf(name, sizeof name, "n%u", i + 1);
-        snprintf(seed, sizeof seed, "10.0.0.%u", start + 1);
-        network_start(network, i, name, &config);
-        if (i > start)
-            host_join(network, &network->hosts[i], seed);
-        network_run(network, SECONDS(1) / 20);
-    }
-}
-
 static uint32_t waiting(const struct host *host)
 {
     struct serf_stats stats;
     serf_stats(host->serf, &stats);
     return stats.membership_queue;
-}
-
-enum { FIRST_CLUSTER = 160, NEWCOMER = FIRST_CLUSTER };
-
-static bool newcomer_knows_all(struct network *network)
-{
-    return host_count(&network->hosts[NEWCOMER], STATUS_ALIVE) == network->host_count;
-}
-
-static void a_newcomer_does_not_repeat_a_large_cluster_to_it(void **state)
-{
-    (void)state;
-    struct network *network = network_new(1);
-    start_cluster(network, 0, FIRST_CLUSTER);
-    assert_true(network_run_until(network, SECONDS(60), network_agrees));
-    network_run(network, SECONDS(60));
-    assert_int_equal(waiting(&network->hosts[0]), 0);
-
-    start_cluster(network, NEWCOMER, 1);
-    host_join(network, &network->hosts[NEWCOMER], "10.0.0.1");
-    assert_true(network_run_until(network, SECONDS(1), newcomer_knows_all));
-    assert_in_range(waiting(&network->hosts[NEWCOMER]), 1, FIRST_STATE_TOLD + 1);
-    assert_true(network_run_until(network, SECONDS(10), network_agrees));
-    network_free(network);
-}
-
-/* Only the one that met the larger side has all of it from an exchange. Gossip alone, which goes to
- * either side, misses some for each of the others. */
-enum { LARGE_SIDE = 150, SMALL_SIDE = 45 };
-
-static bool small_side_knows_more_than_the_first(struct network *network)
-{
-    for (uint32_t i = LARGE_SIDE; i < LARGE_SIDE + SMALL_SIDE; i++)
-        if (host_count(&network->hosts[i], STATUS_ALIVE) <= SMALL_SIDE + FIRST_STATE_TOLD)
-            return false;
-    return true;
-}
-
-static void who_has_company_tells_it_all_of_a_state(void **state)
-{
-    (void)state;
-    struct network *network = network_new(1);
-    start_cluster(network, 0, LARGE_SIDE);
-    start_cluster(network, LARGE_SIDE, SMALL_SIDE);
-    network_run(network, SECONDS(60));
-    struct host *last = &network->hosts[LARGE_SIDE + SMALL_SIDE - 1];
-    assert_int_equal(host_count(last, STATUS_ALIVE), SMALL_SIDE);
-    host_join(network, last, "10.0.0.1");
-    assert_true(network_run_until(network, SECONDS(30), small_side_knows_more_than_the_first));
-    network_free(network);
 }
 
 static void deliver(struct network *network, struct host *host, enum message_type type,
@@ -202,6 +135,46 @@ static void tell_of_a_crowd(struct network *network, struct host *host, uint32_t
                                       .versions = span_make(versions, VERSIONS_SIZE)};
         deliver(network, host, MESSAGE_ALIVE, &alive_structure, &alive);
     }
+}
+
+enum { CROWD = 2 * FIRST_STATE_TOLD };
+
+/* Host MEMBERS, which is in no cluster yet. */
+static struct host *start_another(struct network *network)
+{
+    struct serf_config config = network_config();
+    config.swim.probe_interval = 0;
+    network_start(network, MEMBERS, "another", &config);
+    return &network->hosts[MEMBERS];
+}
+
+static bool both_know_all(struct network *network)
+{
+    return host_count(&network->hosts[0], STATUS_ALIVE) == MEMBERS + 1 + CROWD &&
+           host_count(&network->hosts[MEMBERS], STATUS_ALIVE) == MEMBERS + 1 + CROWD;
+}
+
+static void a_newcomer_does_not_repeat_a_large_cluster_to_it(void **state)
+{
+    (void)state;
+    struct network *network = settled(1);
+    tell_of_a_crowd(network, &network->hosts[0], CROWD);
+    struct host *newcomer = start_another(network);
+    host_join(network, newcomer, "10.0.0.1");
+    assert_true(network_run_until(network, SECONDS(1), both_know_all));
+    assert_in_range(waiting(newcomer), FIRST_STATE_TOLD, FIRST_STATE_TOLD + 1);
+    network_free(network);
+}
+
+static void who_has_company_tells_it_all_of_a_state(void **state)
+{
+    (void)state;
+    struct network *network = settled(1);
+    tell_of_a_crowd(network, start_another(network), CROWD);
+    host_join(network, &network->hosts[0], "10.0.0.13");
+    assert_true(network_run_until(network, SECONDS(1), both_know_all));
+    assert_in_range(waiting(&network->hosts[0]), CROWD, CROWD + 1);
+    network_free(network);
 }
 
 static void a_crowd_that_arrives_fills_the_queue_to_its_limit_only(void **state)

@@ -6,7 +6,7 @@
 
 #include "serf.h"
 
-enum { HOSTS_MAX = 200 };
+enum { HOSTS_MAX = 128 };
 
 struct host {
     struct serf *serf; /* NULL: not running */
