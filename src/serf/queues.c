@@ -9,8 +9,7 @@
 
 enum {
     KIND_MESSAGE = 1,
-    USER_SHARE = 4,    /* of each datagram's room a quarter, when membership would fill it */
-    PRUNE_SLACK = 512, /* so that a full queue is not pruned at every message */
+    USER_SHARE = 4, /* of each datagram's room a quarter, when membership would fill it */
 };
 
 static void queue_finished(void *context, const struct broadcast *item)
@@ -42,7 +41,7 @@ void queues_init(struct serf *serf)
     broadcast_queue_init(&serf->queries, queue_finished, serf);
     broadcast_queue_init(&serf->events, queue_finished, serf);
     uint32_t expected = serf->config.swim.members_expected; /* each comes with an intent */
-    uint32_t most = depth_limit(serf) + PRUNE_SLACK;
+    uint32_t most = depth_limit(serf) + QUEUE_SLACK;
     broadcast_queue_expect(&serf->intents, expected < most ? expected : most);
 }
 
@@ -69,7 +68,7 @@ struct atom *queue_message(struct serf *serf, struct broadcast_queue *queue, str
         return NULL;
     /* Before it is added, or it could be what is dropped. */
     uint32_t depth_max = depth_limit(serf);
-    if (queue->count >= depth_max + PRUNE_SLACK) {
+    if (queue->count >= depth_max + QUEUE_SLACK) {
         serf_log_limited(serf, LIMITED_QUEUE, LOG_LEVEL_WARN,
                          "serf: %s queue depth (%u) exceeds limit (%u), dropping messages!",
                          queue_name(serf, queue), queue->count, depth_max);

@@ -29,6 +29,10 @@ enum {
 
 struct snapshot;
 
+/* A queue of the Serf layer is cut back to its depth when it is so much longer, so that a full one
+ * is not cut at every message. */
+enum { QUEUE_SLACK = 512 };
+
 struct serf_config {
     struct swim_config swim;  /* name, addresses, profile, encryption; meta is filled from tags */
     uint8_t protocol_version; /* 2 to 5 */

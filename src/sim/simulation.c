@@ -21,7 +21,6 @@ static const uint64_t name_delay = 1 * NANOSECONDS_PER_MS;     /* until a name i
 static const uint64_t retry_interval = 30 * NANOSECONDS_PER_S; /* the agent's default */
 
 enum {
-    QUEUE_SLACK = 512,
     EVENT_DATAGRAM_SIZE = 128,
     SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024,
 };

@@ -33,7 +33,7 @@ enum {
     MERGE_AHEAD = 8,           /* of them read ahead */
     FIRST_STATE_TOLD = 1024,   /* members of the first state that one tells on */
     ARRIVALS_MAX = 4096,       /* waiting to be told; further ones come with an exchange */
-    ARRIVALS_SLACK = 512,      /* so that a full queue is not pruned at every arrival */
+    ARRIVALS_SLACK = 512,      /* as QUEUE_SLACK of the Serf layer */
     TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */
     CATCH_UPS = 2,             /* extra push/pulls after the view grew */
     CATCH_UPS_OF_ALL = 128,    /* of a larger cluster, only about so many members make them */

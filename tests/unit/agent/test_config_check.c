@@ -45,16 +45,23 @@ static void assert_check_fails(const char *flag, const char *value, const char *
     agent_config_fini(&config);
 }
 
-static void event_filters_are_checked(void **state)
+/* `values` end with NULL. */
+static void assert_check_accepts(const char *flag, const char *const *values)
 {
-    (void)state;
-    const char *good[] = {"/bin/true",     "=x", "*=x", "member-join,user:a,query:b=x", "user:=x",
-                          "user,query=a=b"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        load_flag("-event-handler", good[i]);
+    for (; *values; values++) {
+        load_flag(flag, *values);
         assert_true(agent_config_check(&config, &error));
         agent_config_fini(&config);
     }
+}
+
+static void event_filters_are_checked(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "/bin/true",      "=x", "*=x", "member-join,user:a,query:b=x", "user:=x",
+        "user,query=a=b", NULL};
+    assert_check_accepts("-event-handler", good);
     assert_check_fails("-event-handler", "bogus=x",
                        "Invalid event script: Event 'bogus' invoking 'x'");
     assert_check_fails("-event-handler", "user,member-join:n=x",
@@ -131,12 +138,9 @@ static void join_addresses_with_words_of_their_own_are_checked(void **state)
 static void an_address_for_http_has_the_form_of_one(void **state)
 {
     (void)state;
-    const char *good[] = {":7374", "127.0.0.1", "[::1]:80", "fd00::1", "localhost:0"};
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        load_flag("-http-addr", good[i]);
-        assert_true(agent_config_check(&config, &error));
-        agent_config_fini(&config);
-    }
+    static const char *const good[] = {":7374",   "127.0.0.1",   "[::1]:80",
+                                       "fd00::1", "localhost:0", NULL};
+    assert_check_accepts("-http-addr", good);
     assert_check_fails("-http-addr", "127.0.0.1:x",
                        "Invalid http_addr: address 127.0.0.1:x: unknown port");
     assert_check_fails("-http-addr", "[::1", "Invalid http_addr: address [::1: missing ']'");

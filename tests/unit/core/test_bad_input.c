@@ -330,10 +330,10 @@ static void a_queue_holds_what_its_limits_say(void **state)
     (void)state;
     struct serf_config config = network_config();
     config.max_queue_depth = 100;
-    assert_in_range(depth_after_a_storm(&config, 2), 100, 100 + 512);
+    assert_in_range(depth_after_a_storm(&config, 2), 100, 100 + QUEUE_SLACK);
     config.min_queue_depth = 700; /* more than twice the members, and the other counts no more */
-    assert_in_range(depth_after_a_storm(&config, 2), 700, 700 + 512);
-    assert_in_range(depth_after_a_storm(&config, 600), 1200, 1200 + 512);
+    assert_in_range(depth_after_a_storm(&config, 2), 700, 700 + QUEUE_SLACK);
+    assert_in_range(depth_after_a_storm(&config, 600), 1200, 1200 + QUEUE_SLACK);
 }
 
 static void two_spellings_of_one_ipv4_address_are_one_address(void **state)
@@ -493,7 +493,7 @@ static void user_messages_are_queued_up_to_a_limit(void **state)
     }
     struct serf_stats stats;
     serf_stats(network->hosts[0].serf, &stats);
-    assert_true(stats.event_queue <= 4096 + 512);
+    assert_true(stats.event_queue <= 4096 + QUEUE_SLACK);
     network_free(network);
 }
 
