@@ -196,6 +196,10 @@ bool handle_leave_intent(struct serf *serf, const struct leave_intent *intent)
     if (intent->ltime <= record->status_ltime)
         return false;
     if (member == serf->swim.self && serf->state == SERF_ALIVE) {
+        /* The departure of a former life comes back in states; where it is not known yet, it would
+         * look like a failure after a refutation. Our join intent follows when we have moved. */
+        if (swim_is_moving(&serf->swim))
+            return false;
         serf_log(serf, LOG_LEVEL_DEBUG, "serf: Refuting an older leave intent");
         broadcast_join_intent(serf);
         return false;

@@ -8,7 +8,9 @@
  *            helpers, for two seconds. An answer means that two members bear one name: then the
  *            others vote on it.
  *   revive   we are alive there, above the incarnation that is held. It changes nothing where that
- *            is believed; who holds us dead has to believe it, since the dead can't leave.
+ *            is believed; who holds us dead has to believe it, since the dead can't leave. From now
+ *            on our own incarnation is above that one: who learns early where we are, by gossip or
+ *            from a push/pull, must not take what is still said of the old life for the new one's.
  *   intend   and there we are about to leave: the Serf layer says so, since for the reference who
  *            goes without that has failed;
  *   leave    and have left: from now on a new address is welcome.
@@ -105,11 +107,18 @@ static void say_left(struct swim *swim, uint32_t incarnation)
         swim_tell_each(swim, buffer_span(&swim->scratch));
 }
 
-static void say_here(struct swim *swim, uint32_t than)
+/* In gossip too, where an older one of ours may still wait. */
+static void rise_above(struct swim *swim, uint32_t former)
+{
+    if (swim->incarnation > former)
+        return;
+    swim_next_incarnation(swim, former);
+    swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
+}
+
+static void say_here(struct swim *swim)
 {
     const struct identity *own = member_identity(&swim->table, swim->self);
-    if (swim->incarnation <= than)
-        swim_next_incarnation(swim, than);
     swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
     say_alive(swim, identity_address(own), own->port, swim->incarnation);
 }
@@ -128,6 +137,8 @@ static void take_step(struct swim *swim)
 {
     struct move *move = &swim->move;
     struct span old = span_make(move->address, move->address_size);
+    if (swim_is_moving(swim))
+        rise_above(swim, move->incarnation);
     switch (move->phase) {
     case MOVE_ASK:
         ask(swim);
@@ -142,7 +153,7 @@ static void take_step(struct swim *swim)
         say_left(swim, move->incarnation);
         break;
     case MOVE_ARRIVE:
-        say_here(swim, move->incarnation);
+        say_here(swim);
         break;
     case MOVE_SETTLE:
         outbox_add(&swim->outbox, EFFECT_SWIM_MOVED);
@@ -163,6 +174,11 @@ static void next_phase(struct swim *swim)
     } else if (move->phase == MOVE_SETTLE) {
         outbox_add(&swim->outbox, EFFECT_SWIM_MOVED);
     }
+}
+
+bool swim_is_moving(const struct swim *swim)
+{
+    return swim->move.phase >= MOVE_REVIVE && swim->move.phase <= MOVE_ARRIVE;
 }
 
 void swim_prepare_leave(struct swim *swim)

@@ -213,6 +213,10 @@ bool swim_cancel_join(struct swim *swim, uint32_t stream);
 /* A leave is being announced: no move to another address begins or goes on from here on. */
 void swim_prepare_leave(struct swim *swim);
 
+/* The former life of our name, at another address, is being told to have left (move.c):
+ * EFFECT_SWIM_MOVED follows when that is done. */
+bool swim_is_moving(const struct swim *swim);
+
 /* Asks whether who is at this address has that name: nobody else answers. The ack is reported as
  * EFFECT_SWIM_ACK with the `sequence` that was given, one of swim_next_sequence. */
 void swim_ping(struct swim *swim, const struct endpoint *to, struct span name, uint32_t sequence);

@@ -70,7 +70,17 @@ struct parting { /* what the one who comes back says of its former life */
     struct wire_codec codec;
     uint64_t intents, goodbyes;
     uint64_t last_intent, first_goodbye;
+    bool above; /* whoever sees it now has a higher incarnation than the life that is gone */
 };
+
+static bool has_risen_above(const struct host *host, struct span goodbye)
+{
+    struct suspect_message left;
+    struct serf_stats stats;
+    assert_true(message_read(span_from(goodbye, 1), &suspect_structure, &left));
+    serf_stats(host->serf, &stats);
+    return stats.incarnation > left.incarnation;
+}
 
 static void look_for_parting(void *context, const struct host *from, const struct effect *effect)
 {
@@ -83,8 +93,10 @@ static void look_for_parting(void *context, const struct host *from, const struc
         if (message.data[0] == MESSAGE_USER && message.data[1] == SERF_LEAVE) {
             seen->last_intent = seen->network->now;
             seen->intents++;
-        } else if (message.data[0] == MESSAGE_DEAD && seen->goodbyes++ == 0) {
-            seen->first_goodbye = seen->network->now;
+        } else if (message.data[0] == MESSAGE_DEAD) {
+            if (seen->goodbyes++ == 0)
+                seen->first_goodbye = seen->network->now;
+            seen->above = seen->above && has_risen_above(from, message);
         }
     }
 }
@@ -95,7 +107,7 @@ static void a_former_life_says_that_it_will_leave_before_it_has_left(void **stat
 {
     (void)state;
     struct network *network = cluster(4);
-    struct parting seen = {.network = network};
+    struct parting seen = {.network = network, .above = true};
     wire_codec_init(&seen.codec, &network->random);
     network_kill(network, &network->hosts[2]);
     network->look = look_for_parting;
@@ -108,6 +120,44 @@ static void a_former_life_says_that_it_will_leave_before_it_has_left(void **stat
     assert_false(host_logged(&network->hosts[2], "Refuting an older leave intent"));
     for (uint32_t i = 0; i < SIZE; i++)
         assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_ALIVE);
+    network->look = NULL;
+    wire_codec_fini(&seen.codec);
+    network_free(network);
+}
+
+static bool a_goodbye_was_said(struct network *network)
+{
+    const struct parting *seen = network->look_context;
+    return seen->goodbyes > 0;
+}
+
+/* It hears its own departure in the answer of a peer that has taken it in already. One that has not
+ * would take the refutation for the end of a leave, and the departure for a failure. */
+static void a_departure_that_comes_back_is_refuted_only_after_the_move(void **state)
+{
+    (void)state;
+    struct network *network = cluster(5);
+    struct host *reborn = &network->hosts[2];
+    struct parting seen = {.network = network, .above = true};
+    wire_codec_init(&seen.codec, &network->random);
+    network_kill(network, reborn);
+    network->look = look_for_parting;
+    network->look_context = &seen;
+    come_back_elsewhere(network);
+    assert_true(network_run_until(network, SECONDS(6), a_goodbye_was_said));
+    struct buffer message;
+    buffer_init(&message, 256);
+    struct leave_intent again = {.ltime = 1000, .node = span_text("n3")};
+    buffer_append_u8(&message, MESSAGE_USER);
+    serf_message_write(&message, SERF_LEAVE, &leave_intent_structure, &again);
+    host_deliver(network, reborn, buffer_span(&message));
+    assert_false(host_logged(reborn, "Refuting an older leave intent"));
+    assert_true(network_run_until(network, SECONDS(6), all_have_n3_at_its_new_place));
+    network_run(network, SECONDS(10));
+    host_deliver(network, &network->hosts[0], buffer_span(&message));
+    for (uint32_t i = 0; i < SIZE; i++) /* what was said after it counts */
+        assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_ALIVE);
+    buffer_fini(&message);
     network->look = NULL;
     wire_codec_fini(&seen.codec);
     network_free(network);
@@ -173,15 +223,16 @@ static void a_member_that_leaves_moves_no_more(void **state)
     network_free(network);
 }
 
-/* Tells one member that n3 is alive at this address, as gossip would. */
-static void claim(struct network *network, struct host *told, const char *address)
+/* Tells one member who is alive at this address, as gossip would. */
+static void claim_name(struct network *network, struct host *told, const char *name,
+                       const char *address)
 {
     static const uint8_t versions[] = {1, 5, 2, 2, 5, 4};
     struct endpoint where;
     struct buffer message;
     endpoint_from_text(&where, address, 7946);
     struct alive_message alive = {.incarnation = 1,
-                                  .node = span_text("n3"),
+                                  .node = span_text(name),
                                   .address = span_make(where.address, 4),
                                   .port = where.port,
                                   .versions = span_make(versions, sizeof versions)};
@@ -189,6 +240,37 @@ static void claim(struct network *network, struct host *told, const char *addres
     message_write(&message, MESSAGE_ALIVE, &alive_structure, &alive);
     host_deliver(network, told, buffer_span(&message));
     buffer_fini(&message);
+}
+
+static void claim(struct network *network, struct host *told, const char *address)
+{
+    claim_name(network, told, "n3", address);
+}
+
+/* Among members of the reference, which look into no claim: nobody raises it. One that learns from
+ * gossip or a push/pull where it is now, while the old life's departure is still being told, would
+ * else take that for its own. */
+static void whoever_moves_is_above_the_life_that_it_says_goodbye_for(void **state)
+{
+    (void)state;
+    struct network *network = cluster(36);
+    struct host *reborn = &network->hosts[2];
+    struct parting seen = {.network = network, .above = true};
+    wire_codec_init(&seen.codec, &network->random);
+    network->look = look_for_parting;
+    network->look_context = &seen;
+    for (uint32_t i = 0; i < SIZE; i++)
+        network_kill(network, &network->hosts[i]);
+    network_move(network, reborn, "10.0.0.99");
+    network_start(network, 2, "n3", NULL);
+    claim_name(network, reborn, "n1", "10.0.0.1");
+    claim(network, reborn, "10.0.0.3");
+    network_run(network, SECONDS(5));
+    assert_true(seen.goodbyes > 0);
+    assert_true(seen.above);
+    network->look = NULL;
+    wire_codec_fini(&seen.codec);
+    network_free(network);
 }
 
 /* Its former life is held alive, suspect or failed. */
@@ -295,6 +377,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_vanished_is_alive_at_its_new_address_in_seconds),
         cmocka_unit_test(a_former_life_says_that_it_will_leave_before_it_has_left),
+        cmocka_unit_test(a_departure_that_comes_back_is_refuted_only_after_the_move),
+        cmocka_unit_test(whoever_moves_is_above_the_life_that_it_says_goodbye_for),
         cmocka_unit_test(packets_that_are_lost_do_not_keep_it_from_moving),
         cmocka_unit_test(a_name_that_is_answered_to_is_not_moved),
         cmocka_unit_test(a_name_moves_when_the_old_address_is_silent_and_the_new_one_answers),
