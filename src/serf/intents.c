@@ -145,6 +145,10 @@ static void send_join_intent(struct serf *serf, uint64_t ltime)
 
 void broadcast_join_intent(struct serf *serf)
 {
+    /* It would end the leave of a former life, whose goodbye would then look like a failure. Our
+     * word follows when we have moved. */
+    if (swim_is_moving(&serf->swim))
+        return;
     uint64_t time = serf->clock;
     clock_witness(&serf->clock, time);
     send_join_intent(serf, time);
@@ -196,10 +200,8 @@ bool handle_leave_intent(struct serf *serf, const struct leave_intent *intent)
     if (intent->ltime <= record->status_ltime)
         return false;
     if (member == serf->swim.self && serf->state == SERF_ALIVE) {
-        /* The departure of a former life comes back in states; where it is not known yet, it would
-         * look like a failure after a refutation. Our join intent follows when we have moved. */
         if (swim_is_moving(&serf->swim))
-            return false;
+            return false; /* our own word of a former life, or what a state makes of it */
         serf_log(serf, LOG_LEVEL_DEBUG, "serf: Refuting an older leave intent");
         broadcast_join_intent(serf);
         return false;

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from agents import BOTH, OURS, REFERENCE
+from agents import BOTH, OURS, REFERENCE, wait_until
 
 WATCH_SECONDS = 5
 PEERS = pytest.mark.parametrize("peers", BOTH, ids=lambda program: f"among-{program.kind}")
@@ -23,6 +23,13 @@ def vanish(cluster, agent):
     agent.kill()
 
 
+def nobody_saw_it_fail(peers):
+    """It was told of as leaving; unless somebody's suspicion had run out meanwhile."""
+    if not any(peer.log_lines("Marking victim as failed") for peer in peers):
+        for peer in peers:
+            assert not peer.log_lines("EventMemberFailed: victim"), peer
+
+
 @PEERS
 @pytest.mark.parametrize("held", ["alive", "failed"])
 def test_a_vanished_member_is_alive_at_its_new_address(cluster, reference, peers, held):
@@ -36,10 +43,25 @@ def test_a_vanished_member_is_alive_at_its_new_address(cluster, reference, peers
     reborn = cluster.agent(OURS, "victim", join=peers[:1])
     assert reborn.host != victim.host
     cluster.healthy_after()
-    if held == "alive" and not any(peer.log_lines("Marking victim as failed") for peer in peers):
-        # Nobody's suspicion had run out meanwhile, so it was told of as leaving, not as failed.
-        for peer in peers:
-            assert not peer.log_lines("EventMemberFailed: victim"), peer
+    if held == "alive":
+        nobody_saw_it_fail(peers)
+
+
+@PEERS
+def test_who_meets_its_peers_while_it_moves_is_not_taken_for_dead(cluster, reference, peers):
+    """A push/pull tells them of the new address while they still hear that the old life has left."""
+    victim = three_and_a_victim(cluster, peers, OURS)
+    peers = cluster.should_run()[:3]
+    vanish(cluster, victim)
+    reborn = cluster.agent(OURS, "victim", join=peers[:1])
+    reborn.wait_log("where nobody answers to that name: moving it to")
+
+    def arrived():
+        reborn.join(*peers)
+        return all(peer.members()["victim"]["addr"] == reborn.address for peer in peers)
+    wait_until(arrived, 75, "all peers have the victim at its new address")
+    cluster.healthy_after()
+    nobody_saw_it_fail(peers)
 
 
 @PEERS
