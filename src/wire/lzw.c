@@ -1,12 +1,12 @@
-/* The encoder's dictionary is a hash table from (match, next byte) to code. An entry carries the
- * generation in which it was made, so that forgetting the dictionary, which happens at least once a
- * packet, is one addition; every 4095 generations the table is wiped.
+/* The encoder's dictionary is a hash table from (match, next byte) to code, as large as the input
+ * can make it: what a packet needs stays in the processor's nearest cache, and is quickly wiped.
  *
  * The decoder keeps no strings: the string of a code is the string of the code before plus one
  * byte, and both stand side by side in the output already. A code is where and how long. */
 #include "lzw.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     CLEAR_CODE = 256,
@@ -14,20 +14,18 @@ enum {
     FIRST_WIDTH = 9,
     WIDTH_MAX = 12,
     CODE_MAX = 4095,
-    HASH_PLACES = 8192, /* twice as many as there are codes */
-    GENERATION_MAX = 4095,
+    HASH_PLACES_MIN = 256,
+    HASH_PLACES_MAX = 8192, /* twice as many as there are codes */
 };
 
+/* An entry is match code (12 bits), next byte (8), code of both (12); 0 where there is none. */
 struct lzw_table {
-    uint32_t generation;
-    struct lzw_entry {
-        uint32_t key;  /* generation (12 bits), match code (12), next byte (8) */
-        uint32_t code; /* valid where the key's generation is the present one */
-    } entries[HASH_PLACES];
+    uint32_t entries[HASH_PLACES_MAX];
 };
 
 struct encoder {
-    struct lzw_table *table;
+    uint32_t *entries;
+    uint32_t places; /* in use: a power of two, at least twice the bytes or codes there can be */
     struct buffer *out;
     uint64_t bits; /* not yet written, low end first */
     uint32_t bit_count;
@@ -71,12 +69,7 @@ static void put_last_bits(struct encoder *encoder)
 
 static void forget_dictionary(struct encoder *encoder)
 {
-    struct lzw_table *table = encoder->table;
-    if (table->generation == GENERATION_MAX) {
-        memset(table->entries, 0, sizeof table->entries);
-        table->generation = 0;
-    }
-    table->generation++;
+    memset(encoder->entries, 0, encoder->places * sizeof *encoder->entries);
     encoder->width = FIRST_WIDTH;
     encoder->high = END_CODE;
     encoder->overflow = 1 << FIRST_WIDTH;
@@ -102,30 +95,28 @@ static bool next_code(struct encoder *encoder)
  * match comes last and is only added, since all that follows waits for it. */
 static uint32_t first_place(uint32_t match, uint32_t next)
 {
-    return (match ^ (next * UINT32_C(0x9e3779b1) >> 19)) % HASH_PLACES;
+    return match ^ (next * UINT32_C(0x9e3779b1) >> 19);
 }
 
 static void compress_bytes(struct encoder *encoder, struct span input)
 {
-    struct lzw_table *table = encoder->table;
+    const uint32_t mask = encoder->places - 1;
     uint32_t match = input.data[0];
     for (size_t i = 1; i < input.size && !encoder->out->failed; i++) {
         uint32_t next = input.data[i];
-        uint32_t key = table->generation << 20 | match << 8 | next;
-        uint32_t place = first_place(match, next);
-        struct lzw_entry *entry = &table->entries[place];
-        while (entry->key != key && entry->key >> 20 == table->generation) {
-            place = (place + 1) % HASH_PLACES;
-            entry = &table->entries[place];
-        }
-        if (entry->key == key) {
-            match = entry->code;
+        uint32_t key = match << 8 | next;
+        uint32_t place = first_place(match, next) & mask;
+        uint32_t entry;
+        while ((entry = encoder->entries[place]) != 0 && entry >> 12 != key)
+            place = (place + 1) & mask;
+        if (entry != 0) {
+            match = entry & CODE_MAX;
             continue;
         }
         put_code(encoder, match);
         match = next;
         if (next_code(encoder))
-            *entry = (struct lzw_entry){key, encoder->high};
+            encoder->entries[place] = key << 12 | encoder->high;
     }
     put_code(encoder, match);
     next_code(encoder);
@@ -134,7 +125,9 @@ static void compress_bytes(struct encoder *encoder, struct span input)
 bool lzw_compress(struct lzw_table *table, struct span input, struct buffer *out)
 {
     size_t start = out->size;
-    struct encoder encoder = {.table = table, .out = out};
+    struct encoder encoder = {.entries = table->entries, .places = HASH_PLACES_MIN, .out = out};
+    while (encoder.places < HASH_PLACES_MAX && encoder.places < 2 * input.size)
+        encoder.places *= 2;
     forget_dictionary(&encoder);
     put_code(&encoder, CLEAR_CODE);
     if (input.size > 0)

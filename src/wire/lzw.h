@@ -14,7 +14,7 @@ enum lzw_status {
     LZW_OUT_OF_MEMORY,
 };
 
-/* The encoder's dictionary, 48 kB; it is the caller's, so that nothing is allocated per packet. It
+/* The encoder's dictionary, 32 KiB; it is the caller's, so that nothing is allocated per packet. It
  * carries nothing from one call to the next. */
 struct lzw_table;
 struct lzw_table *lzw_table_new(void); /* NULL when memory is out */

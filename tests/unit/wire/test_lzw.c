@@ -110,7 +110,7 @@ static void pathological_input_comes_back(void **state)
 static void one_table_serves_many_calls_without_a_trace(void **state)
 {
     (void)state;
-    for (int i = 0; i < 9000; i++) /* the generations wrap twice */
+    for (int i = 0; i < 9000; i++)
         if (i % 1000 == 0)
             assert_compresses_to(span_text("hello hello hello hello hello hello hello"),
                                  "00d19461c3e60d0881040d222c787020c3850a1d464c1810");
