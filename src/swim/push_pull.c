@@ -415,16 +415,24 @@ void swim_push_pull_tick(struct swim *swim)
  *
  * Gossip tells everybody with high probability only. A member that it missed would learn the news
  * from its next push/pull, up to a minute later. So whoever has seen the view grow makes an extra
- * push/pull or two when it has been quiet for a second: both sides then know what either knew, and
- * whoever learns something new does the same. */
+ * push/pull or two when it has been quiet for a moment, at most one a second: both sides then know
+ * what either knew, and whoever learns something new does the same. */
 
-static const uint64_t quiet_time = 1 * NANOSECONDS_PER_S;
+static const uint64_t catch_up_spacing = 1 * NANOSECONDS_PER_S;
 
-/* At `quiet_time` after `from`, or up to as much again later. */
-static void set_catch_up(struct swim *swim, uint64_t from)
+static uint64_t quiet_time(const struct swim *swim)
 {
-    timer_set(&swim->timers, &swim->catch_up,
-              from + quiet_time + random_below(&swim->random, quiet_time));
+    return swim->config.gossip_interval ? swim->config.gossip_interval : catch_up_spacing;
+}
+
+/* When the view has been quiet for a gossip interval, or up to as much again later. */
+static void set_catch_up(struct swim *swim)
+{
+    uint64_t quiet = quiet_time(swim);
+    uint64_t at = swim->grown + quiet + random_below(&swim->random, quiet);
+    if (swim->caught_up > 0 && at < swim->caught_up + catch_up_spacing)
+        at = swim->caught_up + catch_up_spacing + random_below(&swim->random, quiet);
+    timer_set(&swim->timers, &swim->catch_up, at);
 }
 
 void swim_view_grew(struct swim *swim)
@@ -437,18 +445,19 @@ void swim_view_grew(struct swim *swim)
     swim->gossip_ticked = swim->now;
     swim_gossip_wanted(swim); /* here is somebody to tell what waits */
     if (!timer_armed(&swim->catch_up) && swim->config.push_pull_interval > 0)
-        set_catch_up(swim, swim->now);
+        set_catch_up(swim);
 }
 
 void swim_catch_up(struct swim *swim)
 {
-    if (swim->now - swim->grown < quiet_time) {
-        set_catch_up(swim, swim->grown);
+    if (swim->now - swim->grown < quiet_time(swim)) {
+        set_catch_up(swim);
         return;
     }
+    swim->caught_up = swim->now;
     swim->catch_ups_due--;
     if (swim->catch_ups_due > 0)
-        set_catch_up(swim, swim->now);
+        set_catch_up(swim);
     /* Where many know the same it takes only some of them to pass it on. */
     if (random_below(&swim->random, swim->table.swim_count) < CATCH_UPS_OF_ALL)
         sync_with_one(swim);

@@ -31,7 +31,7 @@ enum {
     USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
     MERGE_SLICE = 1024,        /* members merged before the loop gets its turn */
     MERGE_AHEAD = 8,           /* of them read ahead */
-    FIRST_STATE_TOLD = 1024,   /* members of the first state that one tells on */
+    FIRST_STATE_TOLD = 512,    /* members of the first state that one tells on */
     ARRIVALS_MAX = 4096,       /* waiting to be told; further ones come with an exchange */
     ARRIVALS_SLACK = 512,      /* as QUEUE_SLACK of the Serf layer */
     TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */
@@ -152,6 +152,7 @@ struct swim {
     uint64_t grown;         /* when the last of them did */
     uint64_t gossip_ticked; /* the last gossip tick, or before the first the phase of the clock */
     uint32_t catch_ups_due;
+    uint64_t caught_up; /* when that was done last; 0: never */
 
     struct probe probe;
     struct move move;

@@ -240,6 +240,24 @@ static void who_was_missed_by_gossip_catches_up_within_seconds(void **state)
     }
 }
 
+static void members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_second(void **state)
+{
+    (void)state;
+    enum { COME = 20 };
+    struct network *network = network_new(61);
+    struct host *first = network_start(network, 0, "n0", NULL);
+    for (uint32_t i = 1; i <= COME; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "n%u", i);
+        network_start(network, i, name, NULL);
+        host_join(network, &network->hosts[i], "10.0.0.1");
+        network_run(network, SECONDS(1) / 2);
+    }
+    assert_true(network_agrees(network));
+    assert_in_range(host_logged_times(first, "Initiating push/pull sync"), 5, COME / 2 + 1);
+    network_free(network);
+}
+
 static void a_settled_cluster_makes_no_extra_push_pulls(void **state)
 {
     (void)state;
@@ -266,6 +284,7 @@ int main(void)
         cmocka_unit_test(a_leave_does_not_wait_for_a_join_that_hangs),
         cmocka_unit_test(a_leave_ends_when_whom_it_waited_for_is_gone),
         cmocka_unit_test(who_was_missed_by_gossip_catches_up_within_seconds),
+        cmocka_unit_test(members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_second),
         cmocka_unit_test(a_settled_cluster_makes_no_extra_push_pulls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
