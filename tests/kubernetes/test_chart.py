@@ -122,6 +122,7 @@ def test_the_times_of_a_rotation_can_be_chosen():
                          "--set=encryption.rotation.wait=1h", "--set=encryption.rotation.settle=30s",
                          "--set=encryption.rotation.schedule=@weekly"))
     job = next(item for item in objects if item["kind"] == "CronJob")
+    assert job["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 3600 + 30 + 2700
     assert job["spec"]["schedule"] == "@weekly"
     assert {"-wait=1h", "-settle=30s"} <= set(pod_of(job)["spec"]["containers"][0]["command"])
 

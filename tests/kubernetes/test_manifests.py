@@ -426,6 +426,7 @@ def check_rotation(objects, secret):
          "verbs": ["get", "patch"]}])
     pod = pod_of(job)["spec"]
     assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] >= 2700 + 2 * 60 + 10 * 60
     assert pod["serviceAccountName"] == account and with_token(pod) == {"rotate"}
     # The member is there before the command, and does not keep the job from its end.
     (agent,), (rotate,) = pod["initContainers"], pod["containers"]

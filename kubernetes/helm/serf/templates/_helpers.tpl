@@ -46,12 +46,17 @@ provider=k8s label_selector="app.kubernetes.io/instance={{ .Release.Name }},app.
   containerPort: {{ .Values.gossip.port }}
 {{- end }}
 
+{{/* The seconds of a duration such as 1h2m30s. */}}
+{{- define "serf.seconds" -}}
+{{- $hours := regexFind "[0-9]+h" . | trimSuffix "h" | atoi }}
+{{- $minutes := regexFind "[0-9]+m" . | trimSuffix "m" | atoi }}
+{{- $seconds := regexFind "[0-9]+s" . | trimSuffix "s" | atoi }}
+{{- add (mul 3600 $hours) (mul 60 $minutes) $seconds }}
+{{- end }}
+
 {{/* The seconds that a pod has to end: leave_timeout, and 15 s for what the node does around it. */}}
 {{- define "serf.graceSeconds" -}}
-{{- $leave := .Values.settings.leave_timeout }}
-{{- $minutes := regexFind "[0-9]+m" $leave | trimSuffix "m" | atoi }}
-{{- $seconds := regexFind "[0-9]+s" $leave | trimSuffix "s" | atoi }}
-{{- add (mul 60 $minutes) $seconds 15 }}
+{{- add (include "serf.seconds" .Values.settings.leave_timeout) 15 }}
 {{- end }}
 
 {{/* What any pod of this chart may do; each mounts what it needs by itself. */}}
