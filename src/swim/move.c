@@ -82,15 +82,10 @@ static void ask(struct swim *swim)
 
 static void say_alive(struct swim *swim, struct span address, uint16_t port, uint32_t incarnation)
 {
-    const struct identity *own = member_identity(&swim->table, swim->self);
-    struct alive_message alive = {
-        .incarnation = incarnation,
-        .node = identity_name(own),
-        .address = address,
-        .port = port,
-        .meta = identity_meta(own),
-        .versions = span_make(own->versions, VERSIONS_SIZE),
-    };
+    struct alive_message alive = swim_own_alive(swim);
+    alive.incarnation = incarnation;
+    alive.address = address;
+    alive.port = port;
     buffer_reset(&swim->scratch);
     message_write(&swim->scratch, MESSAGE_ALIVE, &alive_structure, &alive);
     if (!swim->scratch.failed)

@@ -93,6 +93,15 @@ void swim_free_suspicions(struct swim *swim)
     number_map_fini(&swim->suspicions);
 }
 
+/* A moment before the end the suspect is told by ourselves: it may have refuted long ago, and
+ * gossip have missed us, which it does about once in ten thousand times. */
+static void set_end(struct swim *swim, struct suspicion *suspicion, uint64_t ends)
+{
+    uint64_t ahead = suspicion->told ? 0 : swim->config.probe_timeout;
+    suspicion->ends = ends;
+    timer_set(&swim->timers, &suspicion->timer, ends > ahead ? ends - ahead : 0);
+}
+
 static bool start_suspicion(struct swim *swim, uint32_t member, struct span from)
 {
     struct suspicion *suspicion = calloc(1, sizeof *suspicion);
@@ -113,8 +122,8 @@ static bool start_suspicion(struct swim *swim, uint32_t member, struct span from
     suspicion->minimum = suspicion_minimum(config->suspicion_mult, members, config->probe_interval);
     suspicion->maximum = suspicion->minimum * config->suspicion_max_timeout_mult;
     member_at(&swim->table, member)->suspected = 1;
-    timer_set(&swim->timers, &suspicion->timer,
-              swim->now + (suspicion->wanted ? suspicion->maximum : suspicion->minimum));
+    set_end(swim, suspicion,
+            swim->now + (suspicion->wanted ? suspicion->maximum : suspicion->minimum));
     return true;
 }
 
@@ -127,7 +136,7 @@ static void confirm_suspicion(struct swim *swim, const struct suspect_message *s
     if (suspicion_confirm(suspicion, from)) {
         uint64_t timeout = suspicion_timeout(suspicion->confirmations, suspicion->wanted,
                                              suspicion->minimum, suspicion->maximum);
-        timer_set(&swim->timers, &suspicion->timer, suspicion->started + timeout);
+        set_end(swim, suspicion, suspicion->started + timeout);
         /* It is passed on as it came; who knows a later life would ignore an earlier one. */
         member_at(&swim->table, suspicion->member)->incarnation = suspect->incarnation;
         swim_queue_broadcast(swim, suspicion->member, BROADCAST_SUSPECT, suspect->from, false);
@@ -135,12 +144,29 @@ static void confirm_suspicion(struct swim *swim, const struct suspect_message *s
     intern_release(swim->pool, from);
 }
 
+static void tell_suspect(struct swim *swim, struct suspicion *suspicion)
+{
+    uint32_t member = suspicion->member;
+    struct suspect_message suspect = {.incarnation = member_at(&swim->table, member)->incarnation,
+                                      .node = member_name(&swim->table, member),
+                                      .from = swim_own_name(swim)};
+    struct endpoint to = member_endpoint(&swim->table, member);
+    suspicion->told = true;
+    if (swim_begin_datagram(swim, MESSAGE_SUSPECT, &suspect_structure, &suspect))
+        swim_send(swim, &to, swim_wants_checksum(swim, member));
+    set_end(swim, suspicion, suspicion->ends);
+}
+
 void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion)
 {
     uint32_t member = suspicion->member;
     uint32_t confirmations = suspicion->confirmations;
     if (!may_report(swim)) {
-        timer_set(&swim->timers, &suspicion->timer, swim->now + NANOSECONDS_PER_S);
+        set_end(swim, suspicion, swim->now + NANOSECONDS_PER_S);
+        return;
+    }
+    if (!suspicion->told) {
+        tell_suspect(swim, suspicion);
         return;
     }
     swim->metrics.degraded_timeouts += confirmations < suspicion->wanted;
@@ -169,6 +195,34 @@ static void refute(struct swim *swim, uint32_t accused)
     swim_next_incarnation(swim, accused);
     swim_change_health(swim, 1);
     swim_queue_broadcast(swim, swim->self, BROADCAST_ALIVE, SPAN_EMPTY, false);
+}
+
+struct alive_message swim_own_alive(const struct swim *swim)
+{
+    const struct identity *own = member_identity(&swim->table, swim->self);
+    return (struct alive_message){
+        .incarnation = swim->incarnation,
+        .node = identity_name(own),
+        .address = identity_address(own),
+        .port = own->port,
+        .meta = identity_meta(own),
+        .versions = span_make(own->versions, VERSIONS_SIZE),
+    };
+}
+
+void swim_answer_accuser(struct swim *swim, const struct endpoint *at,
+                         const struct suspect_message *suspect)
+{
+    uint32_t accuser = find_known(swim, suspect->from);
+    if (accuser == MEMBER_NONE || accuser == swim->self || swim->leaving ||
+        !span_equal(suspect->node, swim_own_name(swim)) ||
+        suspect->incarnation >= swim->incarnation)
+        return;
+    struct endpoint held = member_endpoint(&swim->table, accuser);
+    struct alive_message alive = swim_own_alive(swim);
+    if (endpoint_equal(at, &held) &&
+        swim_begin_datagram(swim, MESSAGE_ALIVE, &alive_structure, &alive))
+        swim_send(swim, at, swim_wants_checksum(swim, accuser));
 }
 
 bool swim_believes(struct swim *swim, struct span name, uint32_t incarnation, bool accusation)

@@ -14,7 +14,9 @@ struct suspicion {
     uint32_t wanted;        /* k: confirmations that bring the timeout down to the minimum */
     uint32_t confirmations; /* n: accusers beyond the first */
     uint64_t started;
-    uint64_t minimum, maximum;                              /* nanoseconds */
+    uint64_t ends;             /* when the suspect is declared dead */
+    bool told;                 /* the suspect has been told directly that it is about to be */
+    uint64_t minimum, maximum; /* nanoseconds */
     struct atom *accusers[1 + SUSPICION_CONFIRMATIONS_MAX]; /* names; references held */
 };
 

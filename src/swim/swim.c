@@ -160,8 +160,10 @@ static void handle_suspect(struct swim *swim, const struct endpoint *from, struc
     struct suspect_message suspect;
     char text[FROM_TEXT_SIZE];
     if (message_read(body, &suspect_structure, &suspect)) {
-        if (swim_believes(swim, suspect.node, suspect.incarnation, true))
+        if (swim_believes(swim, suspect.node, suspect.incarnation, true)) {
             swim_apply_suspect(swim, &suspect);
+            swim_answer_accuser(swim, from, &suspect);
+        }
     } else {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
                          "memberlist: Failed to decode suspect message: malformed %s",

@@ -240,6 +240,136 @@ static void who_was_missed_by_gossip_catches_up_within_seconds(void **state)
     }
 }
 
+/* What one member sends another about suspicions. */
+struct suspicion_seen {
+    struct network *network;
+    struct wire_codec codec;
+    uint32_t from;
+    const char *to;
+    uint32_t answers, warnings; /* that it lives; that the other is about to be declared dead */
+    uint64_t last_warning;
+};
+
+static void look_for_suspicion(void *context, const struct host *from, const struct effect *effect)
+{
+    struct suspicion_seen *seen = context;
+    struct packet_reader reader;
+    struct packet_problem problem = packet_open(&reader, &seen->codec, effect->packet.datagram);
+    struct span message;
+    struct endpoint to;
+    bool alone = true, suspect = false, alive = false;
+    endpoint_from_text(&to, seen->to, 7946);
+    if (from->number != seen->from || !endpoint_equal(&to, &effect->packet.to))
+        return;
+    while (packet_next(&reader, &message, &problem)) {
+        alone = alone && message.data[0] != MESSAGE_PING;
+        suspect = suspect || message.data[0] == MESSAGE_SUSPECT;
+        alive = alive || message.data[0] == MESSAGE_ALIVE;
+    }
+    seen->answers += alive && alone;
+    if (suspect && alone) {
+        seen->warnings++;
+        seen->last_warning = seen->network->now;
+    }
+}
+
+/* Three members that say nothing but what they are asked, and what n`from` sends to that address.
+ */
+static struct network *suspicious(struct suspicion_seen *seen, uint32_t from, const char *to)
+{
+    struct serf_config config = without_gossip();
+    struct network *network = joined_at_once(3, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    *seen = (struct suspicion_seen){.network = network, .from = from - 1, .to = to};
+    wire_codec_init(&seen->codec, &network->random);
+    network->look = look_for_suspicion;
+    network->look_context = seen;
+    return network;
+}
+
+static void suspect(struct network *network, struct host *told, const char *address,
+                    const char *node, const char *from)
+{
+    struct suspect_message suspect = {
+        .incarnation = 1, .node = span_text(node), .from = span_text(from)};
+    struct buffer message;
+    buffer_init(&message, 256);
+    message_write(&message, MESSAGE_SUSPECT, &suspect_structure, &suspect);
+    host_deliver_from(network, told, address, buffer_span(&message));
+    buffer_fini(&message);
+}
+
+static void who_is_suspected_answers_the_accuser_itself_and_nobody_else(void **state)
+{
+    (void)state;
+    struct suspicion_seen seen;
+    struct network *network = suspicious(&seen, 2, "10.0.0.1");
+    struct host *accused = &network->hosts[1];
+    suspect(network, accused, "10.0.0.1", "n2", "n1");
+    assert_int_equal(seen.answers, 1);
+    suspect(network, accused, "10.0.0.1", "n2", "n1"); /* refuted before, and not heard of */
+    assert_int_equal(seen.answers, 2);
+    suspect(network, accused, "10.0.0.3", "n2", "n1"); /* passed on */
+    suspect(network, accused, "10.0.0.1", "n2", "n7");
+    suspect(network, accused, "10.0.0.1", "n3", "n1");
+    assert_int_equal(seen.answers, 2);
+    host_leave(network, accused);
+    network_run(network, SECONDS(10));
+    uint32_t answers = seen.answers;
+    suspect(network, accused, "10.0.0.1", "n2", "n1");
+    assert_int_equal(seen.answers, answers);
+    network->look = NULL;
+    wire_codec_fini(&seen.codec);
+    network_free(network);
+}
+
+static bool n2_is_failed_to_n1(struct network *network)
+{
+    return host_sees(&network->hosts[0], "n2") == STATUS_FAILED;
+}
+
+static void a_suspect_is_warned_once_before_it_is_declared_dead(void **state)
+{
+    (void)state;
+    struct suspicion_seen seen;
+    struct serf_config config = network_config();
+    config.swim.gossip_interval = 0;
+    struct network *network = joined_at_once(2, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    seen = (struct suspicion_seen){.network = network, .from = 0, .to = "10.0.0.2"};
+    wire_codec_init(&seen.codec, &network->random);
+    network_kill(network, &network->hosts[1]);
+    network->look = look_for_suspicion;
+    network->look_context = &seen;
+    assert_true(network_run_until(network, SECONDS(60), n2_is_failed_to_n1));
+    assert_int_equal(seen.warnings, 1);
+    assert_true(seen.last_warning + config.swim.probe_timeout <= network->now);
+    network->look = NULL;
+    wire_codec_fini(&seen.codec);
+    network_free(network);
+}
+
+/* It has refuted, and the accuser, which probes it late, has not heard of it. */
+static void a_warned_suspect_that_lives_is_not_declared_dead(void **state)
+{
+    (void)state;
+    static const char *const accusers[] = {"n3", "n4", "n5"};
+    struct serf_config config = network_config();
+    config.swim.gossip_interval = 0;
+    for (uint32_t size = 30; size < 40; size++) {
+        struct network *network = joined_at_once(size, &config);
+        assert_true(network_run_until(network, SECONDS(60), network_agrees));
+        suspect(network, &network->hosts[1], "10.0.0.3", "n2", "n3");
+        for (uint32_t i = 2; i < size; i++) /* nor is it told by others */
+            network_cut(network, &network->hosts[0], &network->hosts[i], true, true);
+        for (uint32_t i = 0; i < 3; i++)
+            suspect(network, &network->hosts[0], "10.0.0.3", "n2", accusers[i]);
+        network_run(network, SECONDS(15));
+        assert_false(host_logged(&network->hosts[0], "Marking n2 as failed"));
+        network_free(network);
+    }
+}
+
 static void members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_second(void **state)
 {
     (void)state;
@@ -284,6 +414,9 @@ int main(void)
         cmocka_unit_test(a_leave_does_not_wait_for_a_join_that_hangs),
         cmocka_unit_test(a_leave_ends_when_whom_it_waited_for_is_gone),
         cmocka_unit_test(who_was_missed_by_gossip_catches_up_within_seconds),
+        cmocka_unit_test(who_is_suspected_answers_the_accuser_itself_and_nobody_else),
+        cmocka_unit_test(a_suspect_is_warned_once_before_it_is_declared_dead),
+        cmocka_unit_test(a_warned_suspect_that_lives_is_not_declared_dead),
         cmocka_unit_test(members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_second),
         cmocka_unit_test(a_settled_cluster_makes_no_extra_push_pulls),
     };

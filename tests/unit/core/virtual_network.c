@@ -649,12 +649,18 @@ uint32_t host_force_leave(struct network *network, struct host *host, const char
     return command;
 }
 
+void host_deliver_from(struct network *network, struct host *host, const char *address,
+                       struct span datagram)
+{
+    struct endpoint from;
+    endpoint_from_text(&from, address, 7946);
+    serf_packet(host->serf, network->now, &from, datagram);
+    host_drain(network, host);
+}
+
 void host_deliver(struct network *network, struct host *host, struct span datagram)
 {
-    struct endpoint stranger;
-    endpoint_from_text(&stranger, "10.9.9.9", 7946);
-    serf_packet(host->serf, network->now, &stranger, datagram);
-    host_drain(network, host);
+    host_deliver_from(network, host, "10.9.9.9", datagram);
 }
 
 enum member_status host_sees(const struct host *host, const char *name)

@@ -93,6 +93,8 @@ uint32_t host_force_leave(struct network *network, struct host *host, const char
 /* Drains the effects of a host after a call that the test made itself. */
 void host_drain(struct network *network, struct host *host);
 void host_deliver(struct network *network, struct host *host, struct span datagram);
+void host_deliver_from(struct network *network, struct host *host, const char *address,
+                       struct span datagram);
 
 /* STATUS_NONE when it is not known. */
 enum member_status host_sees(const struct host *host, const char *name);
