@@ -210,6 +210,15 @@ struct alive_message swim_own_alive(const struct swim *swim)
     };
 }
 
+static bool may_answer_accuser(struct swim *swim)
+{
+    if (swim->now - swim->answering_since >= NANOSECONDS_PER_S) {
+        swim->answering_since = swim->now;
+        swim->accusers_answered = 0;
+    }
+    return swim->accusers_answered++ < ACCUSERS_ANSWERED_MAX;
+}
+
 void swim_answer_accuser(struct swim *swim, const struct endpoint *at,
                          const struct suspect_message *suspect)
 {
@@ -220,7 +229,7 @@ void swim_answer_accuser(struct swim *swim, const struct endpoint *at,
         return;
     struct endpoint held = member_endpoint(&swim->table, accuser);
     struct alive_message alive = swim_own_alive(swim);
-    if (endpoint_equal(at, &held) &&
+    if (endpoint_equal(at, &held) && may_answer_accuser(swim) &&
         swim_begin_datagram(swim, MESSAGE_ALIVE, &alive_structure, &alive))
         swim_send(swim, at, swim_wants_checksum(swim, accuser));
 }

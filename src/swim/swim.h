@@ -28,15 +28,16 @@ enum {
     PUSH_PULLS_MAX = 128,        /* incoming at once, as in the reference */
     GOSSIP_NODES_MAX = 16,
     INDIRECT_CHECKS_MAX = 16,
-    USER_MESSAGE_OVERHEAD = 3, /* part length and type byte */
-    MERGE_SLICE = 1024,        /* members merged before the loop gets its turn */
-    MERGE_AHEAD = 8,           /* of them read ahead */
-    FIRST_STATE_TOLD = 512,    /* members of the first state that one tells on */
-    ARRIVALS_MAX = 4096,       /* waiting to be told; further ones come with an exchange */
-    ARRIVALS_SLACK = 512,      /* as QUEUE_SLACK of the Serf layer */
-    TOLD_DIRECTLY_MAX = 1024,  /* members that a leaver tells itself; gossip tells the others */
-    CATCH_UPS = 2,             /* extra push/pulls after the view grew */
-    CATCH_UPS_OF_ALL = 128,    /* of a larger cluster, only about so many members make them */
+    USER_MESSAGE_OVERHEAD = 3,  /* part length and type byte */
+    MERGE_SLICE = 1024,         /* members merged before the loop gets its turn */
+    MERGE_AHEAD = 8,            /* of them read ahead */
+    FIRST_STATE_TOLD = 512,     /* members of the first state that one tells on */
+    ARRIVALS_MAX = 4096,        /* waiting to be told; further ones come with an exchange */
+    ARRIVALS_SLACK = 512,       /* as QUEUE_SLACK of the Serf layer */
+    TOLD_DIRECTLY_MAX = 1024,   /* members that a leaver tells itself; gossip tells the others */
+    ACCUSERS_ANSWERED_MAX = 64, /* directly in a second; gossip tells the others */
+    CATCH_UPS = 2,              /* extra push/pulls after the view grew */
+    CATCH_UPS_OF_ALL = 128,     /* of a larger cluster, only about so many members make them */
 };
 
 /* Kinds of timers; the Serf layer's start at TIMER_SERF. */
@@ -152,6 +153,8 @@ struct swim {
     uint64_t grown;         /* when the last of them did */
     uint64_t gossip_ticked; /* the last gossip tick, or before the first the phase of the clock */
     uint32_t catch_ups_due;
+    uint64_t answering_since; /* the second in which so many accusers were answered */
+    uint32_t accusers_answered;
     uint64_t caught_up; /* when that was done last; 0: never */
 
     struct probe probe;

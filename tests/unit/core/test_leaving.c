@@ -7,6 +7,7 @@
 
 #include "packet.h"
 #include "serf_message.h"
+#include "swim.h"
 #include "virtual_network.h"
 
 #include <stdio.h>
@@ -313,6 +314,9 @@ static void who_is_suspected_answers_the_accuser_itself_and_nobody_else(void **s
     suspect(network, accused, "10.0.0.1", "n2", "n7");
     suspect(network, accused, "10.0.0.1", "n3", "n1");
     assert_int_equal(seen.answers, 2);
+    for (uint32_t i = 0; i < 2 * ACCUSERS_ANSWERED_MAX; i++)
+        suspect(network, accused, "10.0.0.1", "n2", "n1");
+    assert_int_equal(seen.answers, ACCUSERS_ANSWERED_MAX);
     host_leave(network, accused);
     network_run(network, SECONDS(10));
     uint32_t answers = seen.answers;
