@@ -156,6 +156,17 @@ def test_who_may_ask_over_http_can_be_chosen_and_may_be_nobody():
     assert len(ingress("--set=networkPolicy.httpFrom=null")) == 1
 
 
+def test_an_application_may_be_let_in_and_out():
+    """It is in the members' pods, which the policy shuts in."""
+    objects = parse(must("helm", "template", "my", CHART,
+                         "--set=networkPolicy.ingress[0].ports[0].port=8080",
+                         "--set=networkPolicy.egress[0].ports[0].port=5432"))
+    spec = members_policy(objects)["spec"]
+    assert problems(objects) == []
+    assert spec["ingress"][2:] == [{"ports": [{"port": 8080}]}]
+    assert spec["egress"][2:] == [{"ports": [{"port": 5432}]}]
+
+
 def test_the_pod_of_helm_test_is_a_member_but_not_the_workload_s(rendered):
     test = next(item for item in rendered if item["kind"] == "Pod")["metadata"]["labels"]
     members, http = service_of(rendered, "-members"), service_of(rendered, "-http")

@@ -2,6 +2,7 @@
 and for what this project promises of them."""
 
 import json
+import os
 import re
 import shutil
 
@@ -498,21 +499,47 @@ def test_members_may_be_found_by_who_may_list_pods(built):
     assert {443, 6443} <= ports
 
 
-@pytest.mark.parametrize("name", ["statefulset", "daemonset"])
+COMPONENTS = {"statefulset": ["api-discovery", "encrypted", "key-rotation"],
+              "daemonset": ["api-discovery", "key-rotation"],  # its keys it has already
+              "sidecar": ["encrypted", "key-rotation"]}
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
 def test_the_components_go_beside_other_workloads(name, tmp_path):
-    """Discovery, and the job where there are keys."""
     (tmp_path / "overlays/mine").mkdir(parents=True)
     for part in ("base", "components", f"overlays/{name}"):
         shutil.copytree(FOLDER / part, tmp_path / part)
-    components = ["api-discovery", "key-rotation"] + (["encrypted"] if name == "statefulset" else [])
     (tmp_path / "overlays/mine/kustomization.yaml").write_text(json.dumps({
         "apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization",
         "resources": [f"../{name}"],
-        "components": [f"../../components/{part}" for part in components]}), "utf-8")
+        "components": [f"../../components/{part}" for part in COMPONENTS[name]]}), "utf-8")
     objects = parse(must("kubectl", "kustomize", tmp_path / "overlays/mine"))
     assert problems(objects) == []
     check_rotation(objects, "serf-keyring")
-    check_discovery(objects, "serf-discovery")
+    check_keyring(workload(objects)["spec"]["template"]["spec"], agent_of(objects))
+    if "api-discovery" in COMPONENTS[name]:
+        check_discovery(objects, "serf-discovery")
+
+
+def check_keyring(pod, agent):
+    """The agent reads the Secret's keyring, and writes to a copy in memory."""
+    values = {entry["name"]: entry.get("value") for entry in agent["env"]}
+    mounts = {mount["mountPath"]: mount["name"] for mount in agent["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in pod["volumes"]}
+    source, copy = (os.path.dirname(values[f"SERF_AGENT_KEYRING_{name}"])
+                    for name in ("SOURCE", "FILE"))
+    assert volumes[mounts[source]]["secret"]["secretName"] == "serf-keyring"
+    assert volumes[mounts[copy]]["emptyDir"]["medium"] == "Memory"
+
+
+def test_the_job_gossips_where_the_members_have_no_policy_of_their_own(built):
+    """On the nodes' addresses they have none."""
+    policy = named(built["overlays/encrypted"], "NetworkPolicy", "serf-key-rotation")["spec"]
+    assert policy["policyTypes"] == ["Egress"]
+    ports = {(entry["protocol"], entry["port"]) for rule in policy["egress"]
+             for entry in rule["ports"] if "to" not in rule}
+    assert ports == {("TCP", 443), ("TCP", 6443), ("TCP", GOSSIP_PORT), ("UDP", GOSSIP_PORT),
+                     ("TCP", 53), ("UDP", 53)}
 
 
 def test_the_port_of_the_daemonset_can_be_set(tmp_path):
