@@ -306,19 +306,23 @@ static void decode_failed(struct swim *swim, const struct endpoint *from, const 
                      swim_from_text(from, text));
 }
 
+bool swim_may_answer(const struct swim *swim, struct answer_count *answers, uint32_t limit)
+{
+    if (swim->now - answers->since >= NANOSECONDS_PER_S)
+        *answers = (struct answer_count){.since = swim->now};
+    if (answers->count >= limit)
+        return false;
+    answers->count++;
+    return true;
+}
+
 /* Whether one more answer may go where its question only said that it came from. Members behind
  * address translation are answered so, about once in a probe interval each way; but whoever forges
  * a question could have us send to anybody. */
 static bool may_answer_elsewhere(struct swim *swim, const struct endpoint *to)
 {
-    if (swim->now - swim->answers_elsewhere.since >= NANOSECONDS_PER_S) {
-        swim->answers_elsewhere.since = swim->now;
-        swim->answers_elsewhere.count = 0;
-    }
-    if (swim->answers_elsewhere.count < ANSWERS_ELSEWHERE_MAX) {
-        swim->answers_elsewhere.count++;
+    if (swim_may_answer(swim, &swim->answers_elsewhere, ANSWERS_ELSEWHERE_MAX))
         return true;
-    }
     char text[ENDPOINT_TEXT_SIZE];
     swim->metrics.answers_withheld++;
     swim_log_limited(swim, LIMITED_LIMIT, LOG_LEVEL_WARN,

@@ -415,10 +415,13 @@ void swim_push_pull_tick(struct swim *swim)
  *
  * Gossip tells everybody with high probability only. A member that it missed would learn the news
  * from its next push/pull, up to a minute later. So whoever has seen the view grow makes an extra
- * push/pull or two when it has been quiet for a moment, at most one a second: both sides then know
- * what either knew, and whoever learns something new does the same. */
+ * push/pull or two when it has been quiet for a moment: both sides then know what either knew, and
+ * whoever learns something new does the same. They are a second apart, and farther and farther
+ * while the view goes on growing: where members come and go all day, gossip and the usual
+ * push/pulls do. */
 
 static const uint64_t catch_up_spacing = 1 * NANOSECONDS_PER_S;
+enum { SPACING_DOUBLED_MAX = 4 };
 
 static uint64_t quiet_time(const struct swim *swim)
 {
@@ -430,8 +433,9 @@ static void set_catch_up(struct swim *swim)
 {
     uint64_t quiet = quiet_time(swim);
     uint64_t at = swim->grown + quiet + random_below(&swim->random, quiet);
-    if (swim->caught_up > 0 && at < swim->caught_up + catch_up_spacing)
-        at = swim->caught_up + catch_up_spacing + random_below(&swim->random, quiet);
+    uint64_t earliest = swim->caught_up + (catch_up_spacing << swim->spacing_doubled);
+    if (swim->caught_up > 0 && at < earliest)
+        at = earliest + random_below(&swim->random, quiet);
     timer_set(&swim->timers, &swim->catch_up, at);
 }
 
@@ -456,8 +460,12 @@ void swim_catch_up(struct swim *swim)
     }
     swim->caught_up = swim->now;
     swim->catch_ups_due--;
-    if (swim->catch_ups_due > 0)
+    if (swim->catch_ups_due > 0) {
         set_catch_up(swim);
+        swim->spacing_doubled += swim->spacing_doubled < SPACING_DOUBLED_MAX;
+    } else {
+        swim->spacing_doubled = 0;
+    }
     /* Where many know the same it takes only some of them to pass it on. */
     if (random_below(&swim->random, swim->table.swim_count) < CATCH_UPS_OF_ALL)
         sync_with_one(swim);

@@ -151,10 +151,12 @@ static void tell_suspect(struct swim *swim, struct suspicion *suspicion)
                                       .node = member_name(&swim->table, member),
                                       .from = swim_own_name(swim)};
     struct endpoint to = member_endpoint(&swim->table, member);
+    uint64_t answered = swim->now + swim->config.probe_timeout;
     suspicion->told = true;
     if (swim_begin_datagram(swim, MESSAGE_SUSPECT, &suspect_structure, &suspect))
         swim_send(swim, &to, swim_wants_checksum(swim, member));
-    set_end(swim, suspicion, suspicion->ends);
+    /* A late accuser, or a process that stood still, may have left it no time. */
+    set_end(swim, suspicion, suspicion->ends > answered ? suspicion->ends : answered);
 }
 
 void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion)
@@ -162,7 +164,7 @@ void swim_suspicion_expired(struct swim *swim, struct suspicion *suspicion)
     uint32_t member = suspicion->member;
     uint32_t confirmations = suspicion->confirmations;
     if (!may_report(swim)) {
-        set_end(swim, suspicion, swim->now + NANOSECONDS_PER_S);
+        timer_set(&swim->timers, &suspicion->timer, swim->now + NANOSECONDS_PER_S);
         return;
     }
     if (!suspicion->told) {
@@ -210,27 +212,26 @@ struct alive_message swim_own_alive(const struct swim *swim)
     };
 }
 
-static bool may_answer_accuser(struct swim *swim)
-{
-    if (swim->now - swim->answering_since >= NANOSECONDS_PER_S) {
-        swim->answering_since = swim->now;
-        swim->accusers_answered = 0;
-    }
-    return swim->accusers_answered++ < ACCUSERS_ANSWERED_MAX;
-}
-
 void swim_answer_accuser(struct swim *swim, const struct endpoint *at,
-                         const struct suspect_message *suspect)
+                         const struct suspect_message *accusation)
 {
-    uint32_t accuser = find_known(swim, suspect->from);
-    if (accuser == MEMBER_NONE || accuser == swim->self || swim->leaving ||
-        !span_equal(suspect->node, swim_own_name(swim)) ||
-        suspect->incarnation >= swim->incarnation)
+    uint32_t accuser = find_known(swim, accusation->from);
+    if (accuser == MEMBER_NONE || accuser == swim->self || swim->leaving || swim_is_moving(swim) ||
+        !span_equal(accusation->node, swim_own_name(swim)) ||
+        accusation->incarnation >= swim->incarnation)
         return;
     struct endpoint held = member_endpoint(&swim->table, accuser);
+    if (!endpoint_equal(at, &held))
+        return;
+    if (!swim_may_answer(swim, &swim->answers_to_accusers, ACCUSERS_ANSWERED_MAX)) {
+        swim_log_limited(swim, LIMITED_LIMIT, LOG_LEVEL_WARN,
+                         "memberlist: Not answering %.*s, which accuses us: %u such answers in a "
+                         "second are the limit",
+                         SPAN_PRINT(accusation->from), (unsigned)ACCUSERS_ANSWERED_MAX);
+        return;
+    }
     struct alive_message alive = swim_own_alive(swim);
-    if (endpoint_equal(at, &held) && may_answer_accuser(swim) &&
-        swim_begin_datagram(swim, MESSAGE_ALIVE, &alive_structure, &alive))
+    if (swim_begin_datagram(swim, MESSAGE_ALIVE, &alive_structure, &alive))
         swim_send(swim, at, swim_wants_checksum(swim, accuser));
 }
 

@@ -176,8 +176,10 @@ static void handle_dead(struct swim *swim, const struct endpoint *from, struct s
     struct suspect_message dead;
     char text[FROM_TEXT_SIZE];
     if (message_read(body, &suspect_structure, &dead)) {
-        if (swim_believes(swim, dead.node, dead.incarnation, true))
+        if (swim_believes(swim, dead.node, dead.incarnation, true)) {
             swim_apply_dead(swim, &dead);
+            swim_answer_accuser(swim, from, &dead);
+        }
     } else {
         swim_log_limited(swim, LIMITED_MESSAGE, LOG_LEVEL_ERR,
                          "memberlist: Failed to decode dead message: malformed %s",

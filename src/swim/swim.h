@@ -153,9 +153,8 @@ struct swim {
     uint64_t grown;         /* when the last of them did */
     uint64_t gossip_ticked; /* the last gossip tick, or before the first the phase of the clock */
     uint32_t catch_ups_due;
-    uint64_t answering_since; /* the second in which so many accusers were answered */
-    uint32_t accusers_answered;
-    uint64_t caught_up; /* when that was done last; 0: never */
+    uint64_t caught_up;       /* when that was done last; 0: never */
+    uint32_t spacing_doubled; /* how often, since the view went on growing */
 
     struct probe probe;
     struct move move;
@@ -172,10 +171,10 @@ struct swim {
     uint32_t push_pulls; /* incoming ones under way */
     size_t stream_bytes; /* held by all readers */
 
-    struct {
+    struct answer_count {
         uint64_t since; /* one second long */
         uint32_t count;
-    } answers_elsewhere;
+    } answers_elsewhere, answers_to_accusers;
 
     bool leaving;
     struct timer leave_timer, update_timer;

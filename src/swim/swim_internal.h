@@ -13,10 +13,12 @@ enum { BROADCAST_ALIVE = 1, BROADCAST_SUSPECT = 2, BROADCAST_DEAD = 3, BROADCAST
 void swim_apply_alive(struct swim *swim, const struct alive_message *alive, uint32_t hash,
                       bool tell);
 void swim_apply_suspect(struct swim *swim, const struct suspect_message *suspect);
-/* When it is we who are suspected, and the accuser itself said so from `at`: we have refuted, and
- * it has not heard of it. It is told directly. */
+/* When it is we who are suspected or said to be dead, and the accuser itself says so from `at`: we
+ * have refuted, and it has not heard of it. It is told directly. */
 void swim_answer_accuser(struct swim *swim, const struct endpoint *at,
-                         const struct suspect_message *suspect);
+                         const struct suspect_message *accusation);
+/* Counts one more answer; false when there were `limit` of them in this second. */
+bool swim_may_answer(const struct swim *swim, struct answer_count *answers, uint32_t limit);
 /* What we say of ourselves. */
 struct alive_message swim_own_alive(const struct swim *swim);
 void swim_apply_dead(struct swim *swim, const struct suspect_message *dead);

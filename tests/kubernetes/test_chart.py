@@ -268,6 +268,7 @@ def test_a_changed_setting_rolls_the_pods():
       "--set=monitoring.serviceMonitor.enabled=true"], "serviceMonitor"),
     (["--set=encryption.rotation.enabled=true"], "keyringSecret"),
     (["--set=encryption.rotation.wait=soon", f"--set={KEYRING}"], "wait"),
+    (["--set=encryption.rotation.wait=10m10m", f"--set={KEYRING}"], "wait"),
     (["--set=discovery=mdns"], "discovery"),
     (["--set=settings.bind=:7947"], "bind"),
     (["--set=terminationGracePeriodSeconds=5"], "terminationGracePeriodSeconds"),

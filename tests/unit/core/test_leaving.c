@@ -263,7 +263,7 @@ static void look_for_suspicion(void *context, const struct host *from, const str
     if (from->number != seen->from || !endpoint_equal(&to, &effect->packet.to))
         return;
     while (packet_next(&reader, &message, &problem)) {
-        alone = alone && message.data[0] != MESSAGE_PING;
+        alone = alone && message.data[0] != MESSAGE_PING && message.data[0] != MESSAGE_ACK;
         suspect = suspect || message.data[0] == MESSAGE_SUSPECT;
         alive = alive || message.data[0] == MESSAGE_ALIVE;
     }
@@ -288,16 +288,22 @@ static struct network *suspicious(struct suspicion_seen *seen, uint32_t from, co
     return network;
 }
 
-static void suspect(struct network *network, struct host *told, const char *address,
-                    const char *node, const char *from)
+static void accuse(struct network *network, struct host *told, const char *address,
+                   enum message_type type, const char *node, const char *from)
 {
     struct suspect_message suspect = {
         .incarnation = 1, .node = span_text(node), .from = span_text(from)};
     struct buffer message;
     buffer_init(&message, 256);
-    message_write(&message, MESSAGE_SUSPECT, &suspect_structure, &suspect);
+    message_write(&message, type, &suspect_structure, &suspect);
     host_deliver_from(network, told, address, buffer_span(&message));
     buffer_fini(&message);
+}
+
+static void suspect(struct network *network, struct host *told, const char *address,
+                    const char *node, const char *from)
+{
+    accuse(network, told, address, MESSAGE_SUSPECT, node, from);
 }
 
 static void who_is_suspected_answers_the_accuser_itself_and_nobody_else(void **state)
@@ -314,6 +320,8 @@ static void who_is_suspected_answers_the_accuser_itself_and_nobody_else(void **s
     suspect(network, accused, "10.0.0.1", "n2", "n7");
     suspect(network, accused, "10.0.0.1", "n3", "n1");
     assert_int_equal(seen.answers, 2);
+    accuse(network, accused, "10.0.0.1", MESSAGE_DEAD, "n2", "n1");
+    assert_int_equal(seen.answers, 3);
     for (uint32_t i = 0; i < 2 * ACCUSERS_ANSWERED_MAX; i++)
         suspect(network, accused, "10.0.0.1", "n2", "n1");
     assert_int_equal(seen.answers, ACCUSERS_ANSWERED_MAX);
@@ -348,6 +356,7 @@ static void a_suspect_is_warned_once_before_it_is_declared_dead(void **state)
     assert_true(network_run_until(network, SECONDS(60), n2_is_failed_to_n1));
     assert_int_equal(seen.warnings, 1);
     assert_true(seen.last_warning + config.swim.probe_timeout <= network->now);
+    assert_true(seen.last_warning + 2 * config.swim.probe_timeout > network->now);
     network->look = NULL;
     wire_codec_fini(&seen.codec);
     network_free(network);
@@ -361,20 +370,28 @@ static void a_warned_suspect_that_lives_is_not_declared_dead(void **state)
     struct serf_config config = network_config();
     config.swim.gossip_interval = 0;
     for (uint32_t size = 30; size < 40; size++) {
+        struct serf_stats stats;
+        bool suspected = false;
         struct network *network = joined_at_once(size, &config);
         assert_true(network_run_until(network, SECONDS(60), network_agrees));
         suspect(network, &network->hosts[1], "10.0.0.3", "n2", "n3");
         for (uint32_t i = 2; i < size; i++) /* nor is it told by others */
             network_cut(network, &network->hosts[0], &network->hosts[i], true, true);
-        for (uint32_t i = 0; i < 3; i++)
+        for (uint32_t i = 0; i < 3; i++) {
+            if (i == 2 && size % 2 == 1) /* too late for an end that is still to come */
+                network_run(network, SECONDS(8));
             suspect(network, &network->hosts[0], "10.0.0.3", "n2", accusers[i]);
+            serf_stats(network->hosts[0].serf, &stats);
+            suspected = suspected || stats.suspicions > 0;
+        }
         network_run(network, SECONDS(15));
+        assert_true(suspected);
         assert_false(host_logged(&network->hosts[0], "Marking n2 as failed"));
         network_free(network);
     }
 }
 
-static void members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_second(void **state)
+static void members_that_come_one_by_one_cause_fewer_and_fewer_extra_push_pulls(void **state)
 {
     (void)state;
     enum { COME = 20 };
@@ -388,7 +405,8 @@ static void members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_s
         network_run(network, SECONDS(1) / 2);
     }
     assert_true(network_agrees(network));
-    assert_in_range(host_logged_times(first, "Initiating push/pull sync"), 5, COME / 2 + 1);
+    /* Within ten seconds, at 0, 1, 3 and 7. */
+    assert_in_range(host_logged_times(first, "Initiating push/pull sync"), 3, 5);
     network_free(network);
 }
 
@@ -421,7 +439,7 @@ int main(void)
         cmocka_unit_test(who_is_suspected_answers_the_accuser_itself_and_nobody_else),
         cmocka_unit_test(a_suspect_is_warned_once_before_it_is_declared_dead),
         cmocka_unit_test(a_warned_suspect_that_lives_is_not_declared_dead),
-        cmocka_unit_test(members_that_come_one_by_one_are_followed_by_one_extra_push_pull_a_second),
+        cmocka_unit_test(members_that_come_one_by_one_cause_fewer_and_fewer_extra_push_pulls),
         cmocka_unit_test(a_settled_cluster_makes_no_extra_push_pulls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
