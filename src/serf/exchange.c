@@ -10,6 +10,13 @@ static bool writable(const struct member_record *record)
     return record->identity && record->in_serf;
 }
 
+/* The time of whoever is on its way out is that of a leave intent, and would be read as a join's:
+ * who then hears the intent itself has heard "newer" already, and never believes it. */
+static bool has_joined_last(const struct member_record *record)
+{
+    return writable(record) && record->status != STATUS_LEAVING;
+}
+
 void write_local_state(void *context, bool join, struct buffer *out)
 {
     const struct serf *serf = context;
@@ -31,9 +38,9 @@ void write_local_state(void *context, bool join, struct buffer *out)
     msgpack_write_raw_text(out, "QueryLTime");
     msgpack_write_unsigned(out, serf->query_clock);
     msgpack_write_raw_text(out, "StatusLTimes");
-    msgpack_write_map(out, table->serf_count);
+    msgpack_write_map(out, table->serf_count - table->status_count[STATUS_LEAVING]);
     for (uint32_t member = 0; member < table->slot_count; member++)
-        if (writable(member_at(table, member))) {
+        if (has_joined_last(member_at(table, member))) {
             msgpack_write_raw(out, member_name(table, member));
             msgpack_write_unsigned(out, member_at(table, member)->status_ltime);
         }
@@ -115,6 +122,16 @@ static bool read_departed(struct departed *departed, struct span encoded)
 
 /* --- merging --- */
 
+/* A later intent about us than any of ours: an earlier life's, or one to leave that others put out
+ * and a member of the reference tells as if it were a join's. Should that reach us yet, it would
+ * seem old, and never be refuted. */
+static void answer_for_ourselves(struct serf *serf, struct span name)
+{
+    if (serf->state == SERF_ALIVE &&
+        span_equal(name, member_name(&serf->swim.table, serf->swim.self)))
+        broadcast_join_intent(serf);
+}
+
 /* Visits the StatusLTimes: first to learn the times of those that left, then for the others. */
 static bool visit_ltimes(struct serf *serf, struct span encoded, struct departed *departed,
                          bool for_others)
@@ -131,10 +148,12 @@ static bool visit_ltimes(struct serf *serf, struct span encoded, struct departed
             msgpack_read_unsigned(&reader, UINT64_MAX, &join.ltime) != MSGPACK_OK)
             return false;
         uint32_t item = departed->count ? departed_find(departed, join.node) : HASH_INDEX_NONE;
-        if (for_others && item == HASH_INDEX_NONE)
-            handle_join_intent(serf, &join);
-        else if (!for_others && item != HASH_INDEX_NONE)
+        if (for_others && item == HASH_INDEX_NONE) {
+            if (handle_join_intent(serf, &join))
+                answer_for_ourselves(serf, join.node);
+        } else if (!for_others && item != HASH_INDEX_NONE) {
             departed->ltimes[item] = join.ltime;
+        }
     }
     return true;
 }

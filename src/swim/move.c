@@ -14,10 +14,9 @@
  *   intend   and there we are about to leave: the Serf layer says so, since for the reference who
  *            goes without that has failed;
  *   leave    and have left: from now on a new address is welcome.
- *   arrive   we are alive here.
+ *   arrive   we are alive here, and as after a join the Serf layer says that we have joined;
  *
- *   settle   as after a join, the Serf layer says that we have joined: at once, and once more when
- *            nobody can have the old life's departure in his answers any longer.
+ *   settle   once more when nobody can have the old life's departure in his answers any longer.
  *
  * Each is told to every member directly, three times, and the phases lie apart: a peer may take in
  * another order what arrives together. */
@@ -132,7 +131,7 @@ static void take_step(struct swim *swim)
 {
     struct move *move = &swim->move;
     struct span old = span_make(move->address, move->address_size);
-    if (swim_is_moving(swim))
+    if (move->phase > MOVE_ASK)
         rise_above(swim, move->incarnation);
     switch (move->phase) {
     case MOVE_ASK:
@@ -149,6 +148,8 @@ static void take_step(struct swim *swim)
         break;
     case MOVE_ARRIVE:
         say_here(swim);
+        if (move->step == 0)
+            outbox_add(&swim->outbox, EFFECT_SWIM_MOVED);
         break;
     case MOVE_SETTLE:
         outbox_add(&swim->outbox, EFFECT_SWIM_MOVED);
@@ -166,14 +167,12 @@ static void next_phase(struct swim *swim)
     if (move->phase == MOVE_REVIVE) {
         log_move(swim);
         move->incarnation++;
-    } else if (move->phase == MOVE_SETTLE) {
-        outbox_add(&swim->outbox, EFFECT_SWIM_MOVED);
     }
 }
 
 bool swim_is_moving(const struct swim *swim)
 {
-    return swim->move.phase >= MOVE_REVIVE && swim->move.phase <= MOVE_ARRIVE;
+    return swim->move.phase >= MOVE_REVIVE && swim->move.phase <= MOVE_LEAVE;
 }
 
 void swim_prepare_leave(struct swim *swim)

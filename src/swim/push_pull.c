@@ -425,17 +425,18 @@ enum { SPACING_DOUBLED_MAX = 4 };
 
 static uint64_t quiet_time(const struct swim *swim)
 {
-    return swim->config.gossip_interval ? swim->config.gossip_interval : catch_up_spacing;
+    return swim->config.gossip_interval ? 2 * swim->config.gossip_interval : catch_up_spacing;
 }
 
-/* When the view has been quiet for a gossip interval, or up to as much again later. */
+/* When the view has been quiet for two gossip intervals, which is when what was news has been told
+ * twice, or up to half as much again later. */
 static void set_catch_up(struct swim *swim)
 {
     uint64_t quiet = quiet_time(swim);
-    uint64_t at = swim->grown + quiet + random_below(&swim->random, quiet);
+    uint64_t at = swim->grown + quiet + random_below(&swim->random, quiet / 2);
     uint64_t earliest = swim->caught_up + (catch_up_spacing << swim->spacing_doubled);
     if (swim->caught_up > 0 && at < earliest)
-        at = earliest + random_below(&swim->random, quiet);
+        at = earliest + random_below(&swim->random, quiet / 2);
     timer_set(&swim->timers, &swim->catch_up, at);
 }
 

@@ -354,6 +354,21 @@ class Cluster:
             return True
         wait_until(agreed, seconds, f"all agents list {name} as {status}")
 
+    def wait_caught_up(self):
+        """Our agents have made the extra push/pulls that follow when members come, at most two
+        seconds apart: what a state tells comes in another way than by gossip."""
+        def made():
+            return [len(agent.log_lines(r"Initiating push/pull sync with: \S"))
+                    for agent in self.agents if not agent.program.is_reference]
+        seen, since = made(), time.monotonic()
+
+        def quiet():
+            nonlocal seen, since
+            if (now := made()) != seen:
+                seen, since = now, time.monotonic()
+            return time.monotonic() - since > 3
+        wait_until(quiet, PATIENCE_SECONDS, "no more push/pulls are made because members came")
+
     def wait_left(self, agent):
         """The agent has left gracefully, and everybody knows it. Our goodbye is told to each member;
         the reference's is gossip only, which may miss another reference agent until the next

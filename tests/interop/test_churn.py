@@ -69,6 +69,8 @@ def test_a_live_member_refutes_its_forced_leave(mixed_cluster, program):
     mixed_cluster.grow(program, "watcher", join=[commander])
     # The join intent must have come first, or the two would bear the same Lamport time.
     commander.wait_log(r"\[DEBUG\] serf: messageJoinType: target$")
+    # A state that overtakes it, from a member of the reference, tells it as if it were a join's.
+    mixed_cluster.wait_caught_up()
     commander.cli("force-leave", "target")
     target.wait_log(r"\[DEBUG\] serf: Refuting an older leave intent")
     mixed_cluster.wait_all_alive()

@@ -74,6 +74,7 @@ def test_an_event_arrives_with_every_byte_of_its_payload(mixed_cluster, program)
 def test_of_events_of_one_name_that_come_together_the_last_is_delivered(mixed_cluster, program):
     sender = mixed_cluster.grow(program, "sender")
     receiver = mixed_cluster.grow(other(program), "receiver", join=[sender])
+    mixed_cluster.wait_caught_up()  # an event that comes with a state is delivered at once
     clients = [RpcClient(agent).stream("user") for agent in (sender, receiver)]
     with RpcClient(sender) as source:
         for number in range(5):

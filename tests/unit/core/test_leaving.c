@@ -410,6 +410,60 @@ static void members_that_come_one_by_one_cause_fewer_and_fewer_extra_push_pulls(
     network_free(network);
 }
 
+static void intend(struct network *network, struct host *told, bool leave, uint64_t ltime)
+{
+    struct buffer message;
+    struct join_intent join = {.ltime = ltime, .node = span_text("n2")};
+    struct leave_intent goodbye = {.ltime = ltime, .node = span_text("n2")};
+    buffer_init(&message, 256);
+    buffer_append_u8(&message, MESSAGE_USER);
+    if (leave)
+        serf_message_write(&message, SERF_LEAVE, &leave_intent_structure, &goodbye);
+    else
+        serf_message_write(&message, SERF_JOIN, &join_intent_structure, &join);
+    host_deliver(network, told, buffer_span(&message));
+    buffer_fini(&message);
+}
+
+/* As a forced leave that an exchange of states overtakes. */
+static void a_state_does_not_tell_a_leave_intent_as_if_it_were_a_join(void **state)
+{
+    (void)state;
+    struct serf_config config = without_gossip();
+    struct network *network = joined_at_once(3, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    intend(network, &network->hosts[0], true, 50);
+    assert_int_equal(host_sees(&network->hosts[0], "n2"), STATUS_LEAVING);
+    for (uint32_t i = 1; i < 3; i++) {
+        host_join(network, &network->hosts[0], i == 1 ? "10.0.0.2" : "10.0.0.3");
+        network_run(network, SECONDS(1));
+        intend(network, &network->hosts[i], true, 50);
+    }
+    assert_true(host_logged(&network->hosts[1], "Refuting an older leave intent"));
+    assert_int_equal(host_sees(&network->hosts[2], "n2"), STATUS_LEAVING);
+    network_free(network);
+}
+
+static void who_hears_of_a_later_intent_than_its_own_says_that_it_is_here(void **state)
+{
+    (void)state;
+    struct serf_config config = without_gossip();
+    struct network *network = joined_at_once(3, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    struct serf_stats before, after;
+    intend(network, &network->hosts[0], false, 50);
+    serf_stats(network->hosts[1].serf, &before);
+    host_join(network, &network->hosts[0], "10.0.0.2");
+    network_run(network, SECONDS(1));
+    serf_stats(network->hosts[1].serf, &after);
+    assert_int_equal(after.intent_queue, before.intent_queue + 1);
+    host_join(network, &network->hosts[1], "10.0.0.1"); /* which says it anyhow, once more */
+    network_run(network, SECONDS(1));
+    serf_stats(network->hosts[1].serf, &after);
+    assert_int_equal(after.intent_queue, before.intent_queue + 2);
+    network_free(network);
+}
+
 static void a_settled_cluster_makes_no_extra_push_pulls(void **state)
 {
     (void)state;
@@ -440,6 +494,8 @@ int main(void)
         cmocka_unit_test(a_suspect_is_warned_once_before_it_is_declared_dead),
         cmocka_unit_test(a_warned_suspect_that_lives_is_not_declared_dead),
         cmocka_unit_test(members_that_come_one_by_one_cause_fewer_and_fewer_extra_push_pulls),
+        cmocka_unit_test(a_state_does_not_tell_a_leave_intent_as_if_it_were_a_join),
+        cmocka_unit_test(who_hears_of_a_later_intent_than_its_own_says_that_it_is_here),
         cmocka_unit_test(a_settled_cluster_makes_no_extra_push_pulls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
