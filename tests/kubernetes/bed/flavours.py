@@ -98,7 +98,7 @@ def _patched_variables(folder):
         for entry in kustomization.get("patches", []):
             patch = yaml.safe_load(entry["patch"])
             if isinstance(patch, dict) and "template" in patch.get("spec", {}):
-                for container in patch["spec"]["template"]["spec"]["containers"]:
+                for container in patch["spec"]["template"]["spec"].get("containers", []):
                     yield from container.get("env", [])
 
 
