@@ -274,18 +274,20 @@ static void look_for_suspicion(void *context, const struct host *from, const str
     }
 }
 
-/* Three members that say nothing but what they are asked, and what n`from` sends to that address.
- */
-static struct network *suspicious(struct suspicion_seen *seen, uint32_t from, const char *to)
+static void watch_suspicions(struct suspicion_seen *seen, struct network *network, uint32_t from,
+                             const char *to)
 {
-    struct serf_config config = without_gossip();
-    struct network *network = joined_at_once(3, &config);
-    assert_true(network_run_until(network, SECONDS(60), network_agrees));
     *seen = (struct suspicion_seen){.network = network, .from = from - 1, .to = to};
     wire_codec_init(&seen->codec, &network->random);
     network->look = look_for_suspicion;
     network->look_context = seen;
-    return network;
+}
+
+static void end_watch(struct suspicion_seen *seen)
+{
+    seen->network->look = NULL;
+    wire_codec_fini(&seen->codec);
+    network_free(seen->network);
 }
 
 static void accuse(struct network *network, struct host *told, const char *address,
@@ -310,7 +312,10 @@ static void who_is_suspected_answers_the_accuser_itself_and_nobody_else(void **s
 {
     (void)state;
     struct suspicion_seen seen;
-    struct network *network = suspicious(&seen, 2, "10.0.0.1");
+    struct serf_config config = without_gossip(); /* they say nothing but what they are asked */
+    struct network *network = joined_at_once(3, &config);
+    assert_true(network_run_until(network, SECONDS(60), network_agrees));
+    watch_suspicions(&seen, network, 2, "10.0.0.1");
     struct host *accused = &network->hosts[1];
     suspect(network, accused, "10.0.0.1", "n2", "n1");
     assert_int_equal(seen.answers, 1);
@@ -330,9 +335,7 @@ static void who_is_suspected_answers_the_accuser_itself_and_nobody_else(void **s
     uint32_t answers = seen.answers;
     suspect(network, accused, "10.0.0.1", "n2", "n1");
     assert_int_equal(seen.answers, answers);
-    network->look = NULL;
-    wire_codec_fini(&seen.codec);
-    network_free(network);
+    end_watch(&seen);
 }
 
 static bool n2_is_failed_to_n1(struct network *network)
@@ -348,18 +351,13 @@ static void a_suspect_is_warned_once_before_it_is_declared_dead(void **state)
     config.swim.gossip_interval = 0;
     struct network *network = joined_at_once(2, &config);
     assert_true(network_run_until(network, SECONDS(60), network_agrees));
-    seen = (struct suspicion_seen){.network = network, .from = 0, .to = "10.0.0.2"};
-    wire_codec_init(&seen.codec, &network->random);
+    watch_suspicions(&seen, network, 1, "10.0.0.2");
     network_kill(network, &network->hosts[1]);
-    network->look = look_for_suspicion;
-    network->look_context = &seen;
     assert_true(network_run_until(network, SECONDS(60), n2_is_failed_to_n1));
     assert_int_equal(seen.warnings, 1);
     assert_true(seen.last_warning + config.swim.probe_timeout <= network->now);
     assert_true(seen.last_warning + 2 * config.swim.probe_timeout > network->now);
-    network->look = NULL;
-    wire_codec_fini(&seen.codec);
-    network_free(network);
+    end_watch(&seen);
 }
 
 /* It has refuted, and the accuser, which probes it late, has not heard of it. */

@@ -106,17 +106,30 @@ static void look_for_parting(void *context, const struct host *from, const struc
     }
 }
 
+static void watch_for_parting(struct parting *seen, struct network *network)
+{
+    *seen = (struct parting){.network = network, .above = true};
+    wire_codec_init(&seen->codec, &network->random);
+    network->look = look_for_parting;
+    network->look_context = seen;
+}
+
+static void end_watch(struct parting *seen)
+{
+    seen->network->look = NULL;
+    wire_codec_fini(&seen->codec);
+    network_free(seen->network);
+}
+
 /* For the reference a member has failed that goes without an intent, or whose intent it handles
  * after the goodbye, which it does with what comes in one datagram. */
 static void a_former_life_says_that_it_will_leave_before_it_has_left(void **state)
 {
     (void)state;
     struct network *network = cluster(4);
-    struct parting seen = {.network = network, .above = true};
-    wire_codec_init(&seen.codec, &network->random);
+    struct parting seen;
+    watch_for_parting(&seen, network);
     network_kill(network, &network->hosts[2]);
-    network->look = look_for_parting;
-    network->look_context = &seen;
     come_back_elsewhere(network);
     assert_true(network_run_until(network, SECONDS(6), all_have_n3_at_its_new_place));
     network_run(network, SECONDS(30));
@@ -125,9 +138,7 @@ static void a_former_life_says_that_it_will_leave_before_it_has_left(void **stat
     assert_false(host_logged(&network->hosts[2], "Refuting an older leave intent"));
     for (uint32_t i = 0; i < SIZE; i++)
         assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_ALIVE);
-    network->look = NULL;
-    wire_codec_fini(&seen.codec);
-    network_free(network);
+    end_watch(&seen);
 }
 
 static bool a_goodbye_was_said(struct network *network)
@@ -143,11 +154,9 @@ static void nothing_that_comes_in_during_a_move_makes_it_say_that_it_is_back(voi
     (void)state;
     struct network *network = cluster(5);
     struct host *reborn = &network->hosts[2];
-    struct parting seen = {.network = network, .above = true};
-    wire_codec_init(&seen.codec, &network->random);
+    struct parting seen;
+    watch_for_parting(&seen, network);
     network_kill(network, reborn);
-    network->look = look_for_parting;
-    network->look_context = &seen;
     come_back_elsewhere(network);
     assert_true(network_run_until(network, SECONDS(6), a_goodbye_was_said));
     host_join(network, reborn, "10.0.0.4");
@@ -165,9 +174,7 @@ static void nothing_that_comes_in_during_a_move_makes_it_say_that_it_is_back(voi
     for (uint32_t i = 0; i < SIZE; i++) /* what was said after it counts */
         assert_int_equal(host_sees(&network->hosts[i], "n3"), STATUS_ALIVE);
     buffer_fini(&message);
-    network->look = NULL;
-    wire_codec_fini(&seen.codec);
-    network_free(network);
+    end_watch(&seen);
 }
 
 static void packets_that_are_lost_do_not_keep_it_from_moving(void **state)
@@ -262,10 +269,8 @@ static void whoever_moves_is_above_the_life_that_it_says_goodbye_for(void **stat
     (void)state;
     struct network *network = cluster(36);
     struct host *reborn = &network->hosts[2];
-    struct parting seen = {.network = network, .above = true};
-    wire_codec_init(&seen.codec, &network->random);
-    network->look = look_for_parting;
-    network->look_context = &seen;
+    struct parting seen;
+    watch_for_parting(&seen, network);
     for (uint32_t i = 0; i < SIZE; i++)
         network_kill(network, &network->hosts[i]);
     network_move(network, reborn, "10.0.0.99");
@@ -275,9 +280,7 @@ static void whoever_moves_is_above_the_life_that_it_says_goodbye_for(void **stat
     network_run(network, SECONDS(5));
     assert_true(seen.goodbyes > 0);
     assert_true(seen.above);
-    network->look = NULL;
-    wire_codec_fini(&seen.codec);
-    network_free(network);
+    end_watch(&seen);
 }
 
 /* Its former life is held alive, suspect or failed. */
